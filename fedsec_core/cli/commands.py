@@ -1,0 +1,171 @@
+"""The commands of `fedsec` and their options; the work is done elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", is_flag=True, help="Show the traceback behind an error.")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda *a: _version(*a),
+    help="Name the versions of core, torch and the plugins.",
+)
+def fedsec(verbose: bool) -> None:
+    """Study attacks on, and defences of, federated learning for medical images."""
+
+
+def _version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        from fedsec_core.cli.listing import version_lines
+
+        click.echo("\n".join(version_lines()))
+        context.exit()
+
+
+_SET = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one value, e.g. train.lr=0.1 or attack.badnets.poison_rate=0.1.",
+)
+
+
+@fedsec.command()
+@click.argument("scenarios", nargs=-1, required=True)
+@_SET
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder for results.",
+)
+@click.option("--seed", "seeds", metavar="1,2,3", help="Seeds in place of those of the file.")
+@click.option("--twin", is_flag=True, help="Also run the same federation with everyone honest.")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME",
+    help="Run only this variant (or main); may be repeated.",
+)
+@click.option("--no-report", is_flag=True, help="Do not write report.html.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--strict", is_flag=True, help="Exit with 1 unless every claim holds.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in place of the table.")
+def run(
+    scenarios: tuple[str, ...],
+    settings: tuple[str, ...],
+    out: Path,
+    seeds: str | None,
+    twin: bool,
+    variants: tuple[str, ...],
+    no_report: bool,
+    quiet: bool,
+    strict: bool,
+    as_json: bool,
+) -> None:
+    """Run scenarios: files, or scenarios that a plugin ships (fedsec-basics:quickstart)."""
+    from fedsec_core.cli.running import run_all
+
+    results = run_all(
+        scenarios,
+        settings=settings,
+        out=out,
+        seeds=_seeds(seeds),
+        twin=twin or None,
+        variants=variants or None,
+        report=not no_report,
+        quiet=quiet,
+    )
+    if as_json:
+        click.echo(json.dumps({"experiments": [result.summary() for result in results]}))
+    else:
+        from fedsec_core.cli.showing import show_results
+
+        show_results(results)
+    if strict and any(claim.verdict != "holds" for result in results for claim in result.claims):
+        raise click.exceptions.Exit(1)
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        seeds = [int(each) for each in text.split(",")]
+    except ValueError as error:
+        raise click.UsageError(f"--seed {text}: expected whole numbers, as in --seed 1,2,3") from error
+    if min(seeds) < 0:
+        raise click.UsageError(f"--seed {text}: seeds are not negative")
+    return seeds
+
+
+@fedsec.command()
+@click.argument("scenarios", nargs=-1, required=True)
+@_SET
+def check(scenarios: tuple[str, ...], settings: tuple[str, ...]) -> None:
+    """Validate scenarios without running them; every fault is reported with file and line."""
+    from fedsec_core.errors import FedsecError
+    from fedsec_core.scenario import load
+    from fedsec_core.scenario.source import parse_setting
+
+    overrides = dict(map(parse_setting, settings))
+    failed = False
+    for scenario in scenarios:
+        try:
+            experiment = load(scenario, set=overrides)
+        except FedsecError as error:
+            click.echo(str(error), err=True)
+            failed = True
+            continue
+        count = len(experiment.scenarios()) * len(experiment.seeds) * (2 if experiment.twin else 1)
+        click.echo(
+            f"{scenario}: fine; {count} federation{'s' if count > 1 else ''} of {experiment.main.rounds} rounds"
+        )
+    if failed:
+        raise click.exceptions.Exit(2)
+
+
+@fedsec.command()
+@click.option("--available", is_flag=True, help="List the registry, installed or not.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plugins(available: bool, as_json: bool) -> None:
+    """List installed components by role, with distribution and version."""
+    from fedsec_core.cli import listing
+
+    if as_json:
+        click.echo(json.dumps(listing.available() if available else listing.installed(), indent=1))
+    else:
+        click.echo("\n".join(listing.available_lines() if available else listing.installed_lines()))
+
+
+@fedsec.command()
+@click.argument("role")
+@click.argument("name")
+def show(role: str, name: str) -> None:
+    """Show a component: what it does, its parameters with types, ranges and defaults, its needs."""
+    from fedsec_core.cli.component_page import component_lines
+
+    click.echo("\n".join(component_lines(role, name)))
+
+
+@fedsec.command()
+@click.argument("name")
+@click.option("--role", required=True, help="The role of its first component.")
+@click.option("--into", type=click.Path(path_type=Path), default=Path(), help="Where the folder is made.")
+def new(name: str, role: str, into: Path) -> None:
+    """Make a complete plugin folder whose contract test passes as it is."""
+    from fedsec_core.cli.new_plugin import make
+
+    folder: Any = make(name, role, into)
+    click.echo(f"made {folder}; next: pip install -e {folder} && pytest {folder}")

@@ -1,0 +1,95 @@
+"""One component on one page: for `fedsec show` and for the reference in the docs."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from typing import Any
+
+import attrs
+
+from fedsec_core.catalogue import Catalogue, Offer
+from fedsec_core.component import Component
+from fedsec_core.errors import FedsecError
+from fedsec_core.scenario.model import KEYS, Keys
+from fedsec_core.scenario.resolve import plain
+from fedsec_core.scenario.structure import describe
+from fedsec_core.suggest import did_you_mean
+from fedsec_core.vocabulary import Role
+
+
+def component_lines(role: str, name: str) -> list[str]:
+    """Describe a component for a person. Raises FedsecError for an unknown role or name."""
+    roles = [each.value for each in Role]
+    if role not in roles:
+        hint = did_you_mean(role, roles) or f"; roles: {', '.join(roles)}"
+        raise FedsecError(f"no role is called {role!r}{hint}")
+    offer = Catalogue.installed().find(Role(role), name)
+    kind = offer.load()
+    lines = [offer.title, "", *(inspect.getdoc(kind) or "").splitlines()]
+    if kind.paper:
+        lines += ["", f"Paper: {kind.paper}"]
+    lines += _facts(kind)
+    lines += ["", "Parameters:", *(_entry(*each) for each in parameters(kind))]
+    if KEYS[offer.role]:
+        lines += ["", "Keys of the core in its table:", *(_entry(*each) for each in core_keys(offer))]
+    return lines
+
+
+def parameters(kind: type[Component]) -> list[tuple[str, str, str, str, str]]:
+    """Return name, type, range, default and documentation of every parameter."""
+    attrs.resolve_types(kind)
+    return [_row(field) for field in attrs.fields(kind)]
+
+
+def core_keys(offer: Offer) -> list[tuple[str, str, str, str, str]]:
+    """Return the same for the keys that belong to the core."""
+    attrs.resolve_types(Keys)
+    return [_row(field) for field in attrs.fields(Keys) if field.alias in KEYS[offer.role]]
+
+
+def _row(field: Any) -> tuple[str, str, str, str, str]:
+    return (
+        field.alias,
+        describe(field.type),
+        field.metadata.get("range", ""),
+        default_of(field),
+        field.metadata["doc"],
+    )
+
+
+def default_of(field: Any) -> str:
+    """Write the default of a field as TOML would, or `required`."""
+    if field.default is attrs.NOTHING:
+        return "required"
+    value = field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
+    value = plain(value)
+    if value is None:
+        return "left out"
+    return str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
+
+
+def _facts(kind: type[Component]) -> list[str]:
+    """Say what it needs, hides, provides and must know, where that does not depend on required parameters."""
+    try:
+        instance = kind()
+    except (TypeError, ValueError):
+        return []
+    facts = {
+        "Needs": instance.needs,
+        "Hides": instance.hides,
+        "Provides": instance.provides,
+        "Least knowledge": instance.knows,
+        "Extends": instance.extends,
+        "Honours": instance.honours,
+    }
+    written = {
+        name: ", ".join(sorted(getattr(each, "value", str(each)) for each in values))
+        for name, values in facts.items()
+    }
+    return [f"{name}: {values}" for name, values in written.items() if values]
+
+
+def _entry(name: str, kind: str, limits: str, default: str, doc: str) -> str:
+    head = f"  {name} = {default}   ({kind}{', ' + limits if limits else ''})"
+    return head + "\n" + textwrap.indent(textwrap.fill(doc, 90), "      ")

@@ -1,0 +1,125 @@
+"""Running several scenarios with progress on stderr: a bar for a person, plain lines for a log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from fedsec_core.records import RoundRecord
+from fedsec_core.runs.api import Result, run
+from fedsec_core.runs.experiment import Plan, Silent, Watcher
+from fedsec_core.scenario import load
+from fedsec_core.scenario.source import parse_setting
+
+
+def run_all(
+    scenarios: Sequence[str],
+    *,
+    settings: Sequence[str],
+    out: Path,
+    seeds: Sequence[int] | None,
+    twin: bool | None,
+    variants: Sequence[str] | None,
+    report: bool,
+    quiet: bool,
+) -> list[Result]:
+    """Check all scenarios first, then run them one after another."""
+    overrides = dict(map(parse_setting, settings))
+    experiments = [load(each, set=overrides, seeds=seeds, twin=twin) for each in scenarios]
+    results = []
+    for experiment in experiments:
+        with _watcher(quiet) as watcher:
+            results.append(run(experiment, out=out, variants=variants, report=report, watcher=watcher))
+    return results
+
+
+def _watcher(quiet: bool) -> Any:
+    if quiet:
+        return _Quiet()
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class _Quiet(Silent):
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@define(eq=False)
+class Lines:
+    """One plain line a round."""
+
+    plan: Plan | None = None
+
+    def __enter__(self) -> Watcher:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def begin(self, plan: Plan, index: int, count: int) -> None:
+        self.plan = plan
+        print(f"[{index + 1}/{count}] {plan.title}", file=sys.stderr, flush=True)
+
+    def round(self, record: RoundRecord) -> None:
+        assert self.plan is not None
+        where = f"{self.plan.title}: round {record.number}/{self.plan.scenario.rounds}"
+        print(f"{where}  {headline(record)}", file=sys.stderr, flush=True)
+
+    def end(self, status: str) -> None:
+        assert self.plan is not None
+        if status != "done":
+            print(f"{self.plan.title}: {status}", file=sys.stderr, flush=True)
+
+
+@define(eq=False)
+class Bars:
+    """A bar per federation, with the metrics of the round and the time that is left."""
+
+    progress: Progress = field(init=False)
+    task: Any = field(init=False, default=None)
+
+    def __enter__(self) -> Watcher:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[metrics]}"),
+            console=Console(stderr=True),
+        )
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def begin(self, plan: Plan, index: int, count: int) -> None:
+        title = f"[{index + 1}/{count}] {plan.title}".replace("[", "\\[")
+        self.task = self.progress.add_task(title, total=plan.scenario.rounds, metrics="")
+
+    def round(self, record: RoundRecord) -> None:
+        self.progress.update(self.task, completed=record.number, metrics=headline(record))
+
+    def end(self, status: str) -> None:
+        if status == "copied":
+            self.progress.update(self.task, total=1, completed=1, metrics="found by its key, copied")
+        elif status != "done":
+            self.progress.update(self.task, metrics=status)
+
+
+def headline(record: RoundRecord) -> str:
+    """Return the few metrics that a person follows: accuracy, AUC and every attack's success."""
+    followed = ("accuracy", "auc", "asr")
+    shown = [
+        f"{name} {value:.3f}"
+        for name, value in record.metrics.items()
+        if value is not None and name.count(".") == 1 and name.rpartition(".")[2] in followed
+    ]
+    return "  ".join(shown) + (f"  diverged: {record.diverged}" if record.diverged else "")

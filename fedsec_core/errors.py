@@ -1,0 +1,68 @@
+"""The faults a person can meet, each of which ends in one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+
+class FedsecError(Exception):
+    """A fault that is reported in one line and ends the command with exit code 2."""
+
+
+@frozen
+class Fault:
+    """One thing wrong with a scenario: where it stands and what was expected."""
+
+    where: str
+    """File and line, `bad.toml:12`, or what stands in for them (`--set`)."""
+    path: str
+    """The key, dotted: `train.lr`; empty for the file as a whole."""
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(text for text in (self.where, self.path, self.message) if text)
+
+
+class ScenarioError(FedsecError):
+    """Everything that is wrong with a scenario, in the order of the file."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+class PluginError(FedsecError):
+    """A component could not be loaded, raised, or answered with something wrong; it is named."""
+
+
+class DataError(FedsecError):
+    """A file of data that cannot be used, with the file named."""
+
+
+class MissingGrant(FedsecError):
+    """A component read what its scenario does not let it know."""
+
+    def __init__(self, label: str, what: str, grant: str) -> None:
+        super().__init__(
+            f"{label} read {what}, which needs the knowledge {grant!r}; "
+            f"grant it with knows = [..., {grant!r}] in the table of {label}"
+        )
+        self.grant = grant
+
+
+class TooFewRows(FedsecError):
+    """An aggregation rule was given fewer rows than it is defined for; the round keeps its state."""
+
+    def __init__(self, rule: str, rows: int, needed: int, why: str = "") -> None:
+        super().__init__(f"{rule} needs at least {needed} rows{f' ({why})' if why else ''}, got {rows}")
+        self.rows, self.needed = rows, needed
+
+
+class Diverged(Exception):
+    """A step, a state or logits overflowed: the run ends with this result, it has not failed."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what

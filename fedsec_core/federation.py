@@ -1,0 +1,191 @@
+"""One federation: set up once from a scenario and a seed, then played round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedsec_core import attackers, digests, overlaps
+from fedsec_core.data import Splits
+from fedsec_core.errors import Diverged, FedsecError
+from fedsec_core.execution import Executor, InProcess
+from fedsec_core.hooks import ServerHooks
+from fedsec_core.measuring import Measuring
+from fedsec_core.playing import Play, play
+from fedsec_core.records import EndRecord, RoundRecord
+from fedsec_core.scenario.model import Scenario
+from fedsec_core.streams import Stream
+from fedsec_core.views import Candidate
+from fedsec_core.vocabulary import Knowledge, Role
+from fedsec_core.worker import Blueprint
+
+
+class Federation:
+    """The server's side: hooks, executor, and all that changes from round to round.
+
+    With `twin` everyone is honest; attackers, cohorts, absences and streams stay as they are.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        *,
+        twin: bool = False,
+        splits: Splits | None = None,
+        executor: Callable[[Blueprint], Executor] = InProcess,
+        reference: Path | None = None,
+    ) -> None:
+        self.scenario, self.seed, self.twin = scenario, seed, twin
+        self.reference = reference
+        """Where evaluation keeps what it computes once for many runs."""
+        self.hooks = ServerHooks(scenario.slots, seed, quiet_attacks=twin)
+        self.splits = self.load(scenario, seed) if splits is None else splits
+        kept, shared = self._keep_for_server()
+        self.server_data = self.splits.train.subset(kept) if len(kept) else None
+        train = self.splits.train
+        parts = self.hooks.partition_data(
+            train.y.numpy()[shared], {name: values[shared] for name, values in train.metadata.items()}
+        )
+        self.partition = tuple(shared[part] for part in parts)
+        self.clients = tuple(range(len(self.partition)))
+        self.attackers = attackers.draw(scenario.all(Role.ATTACK), seed, len(self.clients))
+        self._refuse_conflicts()
+        self.executor = executor(self._blueprint())
+        self.layout = self.executor.layout
+        self.state = self.executor.built()
+        self.past: list[Tensor] = []
+        self.examples = self.executor.examples(self.clients)
+        self.last_selected: dict[int, int] = {}
+        self.overlaps = overlaps.find(self.splits, self.partition)
+        self.digest = digests.chain("", {"partition": digests.of_arrays(self.partition)})
+        self.measuring = Measuring(self)
+
+    @staticmethod
+    def load(scenario: Scenario, seed: int) -> Splits:
+        """Load the data of a scenario."""
+        return ServerHooks(scenario.all(Role.DATA), seed).load_data()
+
+    def _keep_for_server(self) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the server's own samples; the others are left to the clients."""
+        count, samples = self.scenario.the(Role.DATA).keys.server, len(self.splits.train)
+        if count >= samples:
+            raise FedsecError(f"[data] server = {count} leaves nothing of {samples} training samples")
+        order = Stream(self.seed, "server_data").numpy.permutation(samples) if count else np.arange(samples)
+        return np.sort(order[:count]), np.sort(order[count:])
+
+    def _blueprint(self) -> Blueprint:
+        return Blueprint(
+            slots=self.scenario.slots,
+            seed=self.seed,
+            rounds=self.scenario.rounds,
+            spec=self.splits.spec,
+            local_test=self.scenario.the(Role.PARTITION).keys.local_test,
+            attackers={} if self.twin else self.attackers.clients,
+            train=self.splits.train,
+            val=self.splits.val,
+            test=self.splits.test,
+            partition=self.partition,
+            server_data=self.server_data,
+        )
+
+    def _refuse_conflicts(self) -> None:
+        """Refuse two attacks that hold a client in the same round and answer the same hook."""
+        slots = self.attackers.slots
+        for hook in ("attack_data", "attack_client"):
+            answering = [member.label for member in self.hooks.able(hook)]
+            pairs = [(a, b) for a in slots for b in slots if a.label < b.label]
+            for first, second in pairs:
+                if not {first.label, second.label} <= set(answering):
+                    continue
+                both = set(self.attackers.clients[first.label]) & set(self.attackers.clients[second.label])
+                rounds = range(1, self.scenario.rounds + 1)
+                if both and any(
+                    first.keys.rounds.includes(t) and second.keys.rounds.includes(t) for t in rounds
+                ):
+                    raise FedsecError(
+                        f"{first.title} and {second.title} both answer {hook} for client {min(both)} "
+                        "in the same round: give them other clients or other rounds"
+                    )
+
+    def run(self) -> Iterator[RoundRecord]:
+        """Play all rounds; gives round 0, the built model, first. Ends early where it diverges."""
+        for number in range(self.scenario.rounds + 1):
+            record = self._round(number)
+            yield record
+            if record.diverged:
+                return
+
+    def _round(self, number: int) -> RoundRecord:
+        began = perf_counter()
+        played = play(self, number) if number else Play.none(self)
+        diverged = played.diverged
+        if not diverged:
+            self.state = played.state
+        metrics, tables, pictures = dict(played.scores), {}, {}
+        if not diverged:
+            try:
+                found = self.measuring.round(number, played.attacking)
+                metrics.update(found.metrics)
+                tables, pictures = dict(found.tables), dict(found.pictures)
+            except Diverged as overflow:
+                diverged = overflow.what
+        receipts = {
+            **played.digests,
+            "state": digests.of_tensor(self.state),
+            "metrics": digests.of_values(metrics),
+        }
+        self.digest = digests.chain(self.digest, receipts)
+        return RoundRecord(
+            number=number,
+            cohort=played.cohort,
+            attacking=played.attacking,
+            metrics=metrics,
+            tables=tables,
+            pictures=pictures,
+            verdicts=played.verdicts,
+            weights=played.weights,
+            non_finite=played.non_finite,
+            dry_runs=played.dry_runs,
+            notes=played.notes,
+            digests=receipts,
+            seconds=perf_counter() - began,
+            diverged=diverged,
+        )
+
+    def finish(self, status: str) -> EndRecord:
+        """Measure the finished run."""
+        if status != "done":
+            return EndRecord(status, self.digest)
+        try:
+            found = self.measuring.run()
+        except Diverged:
+            return EndRecord("diverged", self.digest)
+        digest = digests.chain(self.digest, {"metrics": digests.of_values(dict(found.metrics))})
+        return EndRecord(status, digest, found.metrics, found.tables, found.pictures)
+
+    def final_weights(self) -> dict[str, Tensor]:
+        """Return the shared state by the names of the module's state dict."""
+        pieces = (*self.layout.parameters, *self.layout.buffers)
+        return {
+            piece.name: self.state[piece.start : piece.stop].view(piece.shape).clone() for piece in pieces
+        }
+
+    def candidates(self, number: int) -> list[Candidate]:
+        """List who can be selected in round `number`."""
+        present = self.attackers.present(self.clients, number)
+        return [Candidate(each, self.examples[each], self.last_selected.get(each)) for each in present]
+
+    def remembers(self) -> bool:
+        """Tell whether some attack was granted the states of earlier rounds."""
+        return any(Knowledge.PAST_MODELS in slot.granted for slot in self.scenario.all(Role.ATTACK))
+
+    def train_apart(self, data: Any, state: Tensor | None, **changes: Any) -> torch.nn.Module:
+        """Train a module outside of the federation, with the scenario's trainer."""
+        return self.executor.train_apart(data, state, changes, "apart")

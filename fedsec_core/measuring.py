@@ -1,0 +1,110 @@
+"""Evaluation: who is asked when, with which view, and what comes back under which name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from torch import Tensor, nn
+
+from fedsec_core.evaluation import RunView, Truth, View
+from fedsec_core.findings import Findings
+from fedsec_core.reference import cached
+from fedsec_core.scenario.model import Slot
+from fedsec_core.worker import Asking
+
+if TYPE_CHECKING:
+    from fedsec_core.federation import Federation
+
+
+class Measuring:
+    """Asks components what they find, and remembers the metrics for the evaluation of the run."""
+
+    def __init__(self, federation: Federation) -> None:
+        self.federation = federation
+        self.history: list[Mapping[str, float | None]] = []
+        self.numbers: list[int] = []
+        self.found: dict[str, Findings] = {}
+
+    def round(self, number: int, attacking: Sequence[int]) -> Findings:
+        """Measure the model after a round; raises Diverged where logits overflow."""
+        federation = self.federation
+        due = [slot for slot in federation.scenario.slots if is_due(slot, number, federation.scenario.rounds)]
+        base = self.view(number, attacking)
+        views = {slot.label: self._seen(base, slot, number) for slot in due}
+        found = federation.hooks.evaluate_model(views)
+        self.found.update(found)
+        together = union(found)
+        self.history.append(together.metrics)
+        self.numbers.append(number)
+        return together
+
+    def run(self) -> Findings:
+        """Measure the finished run."""
+        view = self.view(self.numbers[-1], ())
+        run = RunView(view, tuple(self.history), tuple(self.numbers), self.found)
+        return union(self.federation.hooks.evaluate_run(run))
+
+    def view(self, number: int, attacking: Sequence[int]) -> View:
+        """Return the federation after round `number`, as evaluation sees it."""
+        federation, executor = self.federation, self.federation.executor
+        val, test = executor.evaluation_data()
+        state = federation.state
+
+        def predict(x: Tensor, client: int | None, served: bool) -> Tensor:
+            return executor.predict(Asking(number, state, client, served), x)
+
+        def networks(client: int | None) -> nn.Module:
+            return executor.next_model(Asking(number, state, client))
+
+        return View(
+            number=number,
+            rounds=federation.scenario.rounds,
+            classes=federation.splits.classes,
+            task=federation.splits.task,
+            layout=federation.layout,
+            clients=federation.clients,
+            twin=federation.twin,
+            data=test,
+            val=val,
+            test=test,
+            truth=Truth(federation.attackers.clients, tuple(attacking), federation.partition),
+            predict=predict,
+            networks=networks,
+            map=self._mapped(number, state, ""),
+            train=lambda data, **changes: federation.train_apart(data, None, **changes),
+            cached=lambda name, build, *inputs: cached(federation.reference, name, build, inputs),
+        )
+
+    def _seen(self, view: View, slot: Slot, number: int) -> View:
+        data = view.val if slot.keys.on == "val" else view.test
+        return evolve(view, data=data, map=self._mapped(number, self.federation.state, slot.label))
+
+    def _mapped(self, number: int, state: Tensor, label: str) -> Callable[..., list[Any]]:
+        def mapped(function: Callable[..., Any], clients: Sequence[int], *args: Any) -> list[Any]:
+            askings = [Asking(number, state, client) for client in clients]
+            return self.federation.executor.map(function, askings, label, args)
+
+        return mapped
+
+
+def is_due(slot: Slot, number: int, rounds: int) -> bool:
+    """Tell whether `slot` evaluates after round `number`: always after the last one."""
+    every = slot.keys.every
+    return number == rounds or (every != "end" and number % every == 0)
+
+
+def union(found: Mapping[str, Findings]) -> Findings:
+    """Put the labels in front of all names."""
+    metrics: dict[str, float | None] = {}
+    for label, each in found.items():
+        for name, value in each.metrics.items():
+            metrics[f"{label}.{name}"] = None if value is None else float(value)
+    tables = {
+        f"{label}.{name}": table for label, each in found.items() for name, table in each.tables.items()
+    }
+    pictures = {
+        f"{label}.{name}": one for label, each in found.items() for name, one in each.pictures.items()
+    }
+    return Findings(metrics, tables, pictures)

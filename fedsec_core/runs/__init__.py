@@ -1,0 +1,1 @@
+"""Runs: one folder per experiment, one sub-folder per federation, all written as it comes."""

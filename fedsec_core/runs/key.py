@@ -1,0 +1,124 @@
+"""The key of a run: a hash of everything that can change its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from fedsec_core.scenario.model import Scenario
+from fedsec_core.scenario.resolve import resolve
+from fedsec_core.scenario.structure import contains_path
+
+CORE = "fedsec-core"
+
+
+def key_of(scenario: Scenario, seed: int, *, twin: bool, data_digest: str) -> str:
+    """Return the key of one federation: 32 hexadecimal digits.
+
+    It covers the resolved scenario less its name, files that parameters point to (by content),
+    the data, the class of device, the versions of what is installed and the code that takes part.
+    """
+    tables = resolve(scenario, (seed,), twin)
+    tables["scenario"].pop("name")
+    facts = {
+        "scenario": tables,
+        "files": _files(scenario),
+        "data": data_digest,
+        "device": digest_class(),
+        "versions": versions(scenario),
+        "code": {name: code_of(name) for name in distributions(scenario)},
+    }
+    for slot in scenario.slots:
+        _drop_paths(tables[slot.role.value], slot.label, type(slot.component))
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def distributions(scenario: Scenario) -> tuple[str, ...]:
+    """Return the distributions that take part, the core first."""
+    return (CORE, *sorted({slot.offer.distribution for slot in scenario.slots}))
+
+
+def versions(scenario: Scenario) -> dict[str, str]:
+    """Return the versions of the distributions that take part and of their installed requirements."""
+    found = {"python": platform.python_version()}
+    for name in distributions(scenario):
+        for each in (name, *_requirements(name)):
+            try:
+                found[each] = metadata.version(each)
+            except metadata.PackageNotFoundError:
+                continue
+    return dict(sorted(found.items()))
+
+
+def digest_class() -> dict[str, str]:
+    """Return what must be equal for two machines to be expected to give the same bits."""
+    import torch
+
+    return {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability(), "device": "cpu"}
+
+
+@cache
+def code_of(distribution: str) -> str:
+    """Return the version of an installed distribution; of an editable one, a hash of its sources."""
+    try:
+        found = metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return _hash_sources(_module_folder(distribution))
+    direct = json.loads(found.read_text("direct_url.json") or "{}")
+    if direct.get("dir_info", {}).get("editable"):
+        return _hash_sources(_module_folder(distribution))
+    return found.version
+
+
+def _module_folder(distribution: str) -> list[Path]:
+    spec = find_spec(distribution.replace("-", "_"))
+    return [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+
+
+def _hash_sources(folders: Iterable[Path]) -> str:
+    made = hashlib.blake2b(digest_size=16)
+    for folder in folders:
+        for file in sorted(folder.rglob("*.py")):
+            made.update(str(file.relative_to(folder)).encode())
+            made.update(file.read_bytes())
+    return made.hexdigest()
+
+
+def _requirements(distribution: str) -> list[str]:
+    try:
+        lines = metadata.requires(distribution) or []
+    except metadata.PackageNotFoundError:
+        return []
+    needed = [line for line in lines if "extra ==" not in line]
+    return [found[0] for line in needed if (found := re.match(r"[A-Za-z0-9._-]+", line))]
+
+
+def _files(scenario: Scenario) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for slot in scenario.slots:
+        for field in attrs.fields(type(slot.component)):
+            value = getattr(slot.component, field.name)
+            if isinstance(value, Path) and value.is_file():
+                found[f"{slot.label}.{field.name}"] = hashlib.blake2b(value.read_bytes()).hexdigest()
+    return found
+
+
+def _drop_paths(table: Any, label: str, kind: type[Any]) -> None:
+    """Take paths out of a resolved table: what lies there counts, not where."""
+    tables: list[Mapping[str, Any]] = table if isinstance(table, list) else [table]
+    for each in tables:
+        if each["as"] == label and isinstance(each, dict):
+            for field in attrs.fields(kind):
+                if contains_path(field.type):
+                    each.pop(field.alias, None)

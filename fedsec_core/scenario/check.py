@@ -1,0 +1,131 @@
+"""What a scenario cannot mean although every table is right by itself: refused before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from fedsec_core.scenario.model import Claim, ClientChoice, Scenario, Slot
+from fedsec_core.scenario.positions import Path
+from fedsec_core.suggest import did_you_mean
+from fedsec_core.vocabulary import Capability, Role
+
+Finding = tuple[Path, str]
+
+_BY_DEFAULT = {Capability.INDIVIDUAL_UPDATES, Capability.CLIENT_IDENTITY, Capability.REPORTED_METRICS}
+_HINTS = {
+    Capability.SERVER_DATA: "give the server some with [data] server = 100",
+    Capability.TRUE_F: 'grant it with knows = ["true_f"]',
+    Capability.CLASSIFIER: "the model gives no logits",
+    Capability.GENERATOR: "the model has no generator",
+    Capability.ALL_PARTS: "the trainer shares only some parts of the network",
+    Capability.PER_SAMPLE_GRADIENTS: "the trainer cannot give the gradient of each sample",
+    Capability.BATCH_STATISTICS: "the model has none",
+    Capability.LINEAR: "the aggregator is no weighted sum",
+}
+
+
+def scenario(scenario: Scenario) -> Iterator[Finding]:
+    """Give every combination of components that cannot work, with the path of the one that says so."""
+    yield from _capabilities(scenario)
+    yield from _steps(scenario)
+    yield from _cohort(scenario)
+    yield from _attacks(scenario)
+
+
+def claim(claim: Claim, scenarios: Mapping[str, Scenario], twin: bool) -> Iterator[tuple[str, str]]:
+    """Give what a claim names and the scenario lacks, as `(key, message)`."""
+    if claim.of not in scenarios:
+        yield "of", f"no variant is called {claim.of!r}" + did_you_mean(claim.of, scenarios)
+        return
+    if claim.than == "twin":
+        if not twin:
+            yield "than", "there is no twin: set twin = true in [scenario]"
+    elif claim.than is not None and claim.than not in scenarios:
+        yield "than", f"no variant is called {claim.than!r}" + did_you_mean(claim.than, [*scenarios, "twin"])
+    labels = [slot.label for slot in scenarios[claim.of].slots]
+    label = claim.metric.partition(".")[0]
+    if label not in labels:
+        yield "metric", f"no component has the label {label!r}" + did_you_mean(label, labels)
+
+
+def _capabilities(scenario: Scenario) -> Iterator[Finding]:
+    provided = {capability for slot in scenario.slots for capability in slot.component.provides} | _BY_DEFAULT
+    if scenario.the(Role.DATA).keys.server:
+        provided.add(Capability.SERVER_DATA)
+    if scenario.the(Role.TRAIN).component.shared_parts is None:
+        provided.add(Capability.ALL_PARTS)
+    for slot in scenario.slots:
+        granted = {
+            Capability(each.value) for each in slot.granted if each.value in {c.value for c in Capability}
+        }
+        for need in sorted(slot.component.needs):
+            hidden = next((other for other in scenario.slots if need in other.component.hides), None)
+            if hidden is not None and hidden is not slot:
+                yield slot.path, f"{slot.label} needs {need.value}, which {hidden.title} hides"
+            elif need not in provided | granted:
+                hint = _HINTS.get(need, "nothing in this scenario provides it")
+                yield slot.path, f"{slot.label} needs {need.value}: {hint}"
+
+
+def _steps(scenario: Scenario) -> Iterator[Finding]:
+    trainer = scenario.the(Role.TRAIN)
+    mixing = next((s for s in scenario.slots if Capability.BATCH_STATISTICS in s.component.provides), None)
+    for slot in scenario.slots:
+        for name in sorted(slot.component.extends - trainer.component.honours - {"update"}):
+            yield (
+                slot.path,
+                f"{slot.label} extends {name!r} of local training, which {trainer.title} does not honour",
+            )
+        if "per_sample_gradients" in slot.component.extends and mixing is not None:
+            why = f"{mixing.title} mixes the samples of a batch (BatchNorm): use a norm over channels"
+            yield slot.path, f"{slot.label} needs the gradient of each sample, but {why}"
+
+
+def _cohort(scenario: Scenario) -> Iterator[Finding]:
+    clients = scenario.the(Role.PARTITION).component.client_count
+    if clients is None:
+        return
+    for attack in scenario.all(Role.ATTACK):
+        if isinstance(attack.keys.clients, ClientChoice):
+            yield from _choice(attack, attack.keys.clients, clients)
+    select = scenario.one(Role.SELECT)
+    cohort = clients if select is None else select.component.cohort_size(clients)
+    if cohort is None:
+        return
+    for slot in (*scenario.all(Role.BEFORE), scenario.the(Role.AGGREGATE)):
+        if slot.role is Role.AGGREGATE and scenario.all(Role.BEFORE):
+            continue
+        if why := slot.component.refuse_cohort(cohort):
+            yield slot.path, f"{slot.label} cannot work with {cohort} rows a round: {why}"
+
+
+def _choice(attack: Slot, choice: ClientChoice, clients: int) -> Iterator[Finding]:
+    path = (*attack.path, "clients")
+    if choice.count is not None and choice.count > clients:
+        yield path, f"count is {choice.count}, but there are {clients} clients"
+    for client in choice.ids or ():
+        if not 0 <= client < clients:
+            yield path, f"there is no client {client}: ids go from 0 to {clients - 1}"
+
+
+def _attacks(scenario: Scenario) -> Iterator[Finding]:
+    labels = [attack.label for attack in scenario.all(Role.ATTACK)]
+    for attack in scenario.all(Role.ATTACK):
+        clients = attack.keys.clients
+        if clients is None:
+            yield attack.path, "missing key 'clients': which clients are malicious, as in { fraction = 0.2 }"
+        elif isinstance(clients, str):
+            others = [label for label in labels if label != attack.label]
+            if clients not in others:
+                hint = did_you_mean(clients, others)
+                yield (*attack.path, "clients"), f"no other attack has the label {clients!r}{hint}"
+            elif isinstance(
+                next(a for a in scenario.all(Role.ATTACK) if a.label == clients).keys.clients, str
+            ):
+                yield (
+                    (*attack.path, "clients"),
+                    f"{clients!r} takes its clients from another attack: name that one",
+                )
+        start = attack.keys.rounds.start
+        if start > scenario.rounds:
+            yield (*attack.path, "rounds"), f"start is {start}, but there are {scenario.rounds} rounds"

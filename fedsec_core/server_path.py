@@ -1,0 +1,86 @@
+"""What the server does with the updates it received: judge, weigh, merge into one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from attrs import evolve, field, frozen
+from torch import Tensor
+
+from fedsec_core.errors import TooFewRows
+from fedsec_core.hooks import ServerHooks
+from fedsec_core.rounds import Round
+from fedsec_core.scenario.model import Slot
+from fedsec_core.updates import Verdict, weighted_mean
+from fedsec_core.vocabulary import Capability
+
+
+@frozen(eq=False)
+class Outcome:
+    """What came of one pass through the server."""
+
+    round: Round
+    """With the verdict and the step."""
+    verdicts: Mapping[str, Verdict]
+    """By label of the detector."""
+    weights: Tensor
+    """[n] float64: examples (or 1) times trust, of all clients whose updates arrived."""
+    buffers: Tensor | None
+    """The merged buffers [b]; None where nothing was merged."""
+    note: str = field(default="")
+    """Why there was no step, if there was none."""
+
+
+def merge(hooks: ServerHooks, aggregate: Slot, round: Round) -> Outcome:
+    """Judge the rows of `round`, drop those without weight, aggregate the others."""
+    verdicts = hooks.detect_anomalies(round) if round.clients else {}
+    round = evolve(round, verdict=_together(verdicts))
+    weights = _weights(round, aggregate.keys.weights)
+    kept = torch.nonzero(weights > 0).flatten()
+    if not len(kept):
+        return Outcome(round, verdicts, weights, None, "no update of weight above zero")
+    received = round.rows if len(kept) == len(round.clients) else round.rows.take(kept)
+    try:
+        rows, row_weights = hooks.transform_updates(received, weights[kept], round)
+        step = hooks.aggregate_updates(rows, row_weights, round)
+    except TooFewRows as error:
+        return Outcome(round, verdicts, weights, None, str(error))
+    step = hooks.transform_step(step, round)
+    linear = Capability.LINEAR in aggregate.component.provides
+    buffers = merge_buffers(round.buffers[kept], weights[kept], linear=linear)
+    return Outcome(evolve(round, step=step), verdicts, weights, buffers)
+
+
+def merge_buffers(buffers: Tensor, weights: Tensor, *, linear: bool) -> Tensor | None:
+    """Merge float buffers [n, b]: their weighted mean under a linear rule, else the median by coordinate.
+
+    Clients with buffers that are not finite are left out; None if that leaves nobody, or if there
+    are no buffers. (With the mean under Krum, one attacker with honest parameters and a false
+    running mean ruins the model.)
+    """
+    finite = torch.isfinite(buffers).all(dim=1)
+    if not buffers.shape[1] or not bool(finite.any()):
+        return None
+    buffers, weights = buffers[finite], weights[finite]
+    if linear:
+        return weighted_mean(buffers, weights)
+    return torch.quantile(buffers.double(), 0.5, dim=0)
+
+
+def _weights(round: Round, mode: str) -> Tensor:
+    base = round.examples if mode == "examples" else [1] * len(round.clients)
+    weights = torch.tensor(base, dtype=torch.float64)
+    if round.verdict is not None:
+        weights = weights * torch.from_numpy(round.verdict.trust)
+    return weights
+
+
+def _together(verdicts: Mapping[str, Verdict]) -> Verdict | None:
+    """Merge verdicts: the least trust, any flag."""
+    if not verdicts:
+        return None
+    trust = np.min([verdict.trust for verdict in verdicts.values()], axis=0)
+    flagged = np.any([verdict.flagged for verdict in verdicts.values()], axis=0)
+    return Verdict(trust, flagged, 1 - trust)

@@ -1,0 +1,79 @@
+"""Local training is extended, never copied: what components may change inside a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from attrs import define
+from torch import Tensor
+
+from fedsec_core.errors import PluginError
+from fedsec_core.streams import Stream
+from fedsec_core.updates import Update
+
+METHODS = ("batches", "batch", "loss", "per_sample_gradients", "gradients", "parameters", "update")
+"""What an object returned by `training_steps` may have, in the order of a training step."""
+
+SINGLE = ("batches", "per_sample_gradients")
+"""Methods that at most one component may answer with."""
+
+
+@define(eq=False, frozen=True)
+class Steps:
+    """The extensions of all components, composed method by method; None where nobody has one.
+
+    A train component calls those that it honours. `update` is called by the core after
+    `train_client`, so every train component honours it.
+    """
+
+    batches: Callable[[int, int, Stream], Iterable[np.ndarray]] | None = None
+    """`(n, size, stream) -> index arrays`: the batches of one epoch over n samples (Poisson sampling)."""
+    batch: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
+    """`(x [b, C, H, W], y [b]) -> x, y`: rewrite a batch."""
+    loss: Callable[[Tensor, Any, Tensor, Tensor], Tensor] | None = None
+    """`(loss, networks, x, y) -> loss`: the scalar so far and what to use in its place."""
+    per_sample_gradients: Callable[[Tensor], Tensor] | None = None
+    """`(g [b, d]) -> g [d]`: clip and sum (DP-SGD)."""
+    gradients: Callable[[Tensor], Tensor] | None = None
+    """`(g [d]) -> g [d]`: masks and corrections; may work in place."""
+    parameters: Callable[[Tensor], Tensor] | None = None
+    """`(p [d]) -> p [d]`: projection after the optimiser's step; may work in place."""
+    update: Callable[[Update], Update] | None = None
+    """`(update) -> update`: pruning or noise on what is about to be sent."""
+
+    @property
+    def used(self) -> frozenset[str]:
+        """The names of the methods that somebody answered with."""
+        return frozenset(name for name in METHODS if getattr(self, name) is not None)
+
+
+def compose(answers: list[tuple[str, object]]) -> Steps:
+    """Compose the answers `(label, object)` of several components, in order.
+
+    Raises PluginError where two components answer with a method that only one may have.
+    """
+    composed: dict[str, Any] = {}
+    for name in METHODS:
+        found = [(label, getattr(answer, name)) for label, answer in answers if getattr(answer, name, None)]
+        if not found:
+            continue
+        if name in SINGLE and len(found) > 1:
+            labels = " and ".join(label for label, _ in found)
+            raise PluginError(f"{labels} both replace {name} of a training step; only one component may")
+        composed[name] = _chain(name, [method for _, method in found])
+    return Steps(**composed)
+
+
+def _chain(name: str, methods: list[Any]) -> Any:
+    if len(methods) == 1:
+        return methods[0]
+    if name == "batch":
+        return lambda x, y: reduce(lambda pair, method: method(*pair), methods, (x, y))
+    if name == "loss":
+        return lambda loss, networks, x, y: reduce(
+            lambda so_far, method: method(so_far, networks, x, y), methods, loss
+        )
+    return lambda value: reduce(lambda so_far, method: method(so_far), methods, value)

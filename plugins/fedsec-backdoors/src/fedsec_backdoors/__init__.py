@@ -1,0 +1,1 @@
+"""Backdoor attacks on federated image classifiers, and their measurement."""

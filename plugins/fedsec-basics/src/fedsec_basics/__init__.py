@@ -1,0 +1,1 @@
+"""The plain components of a federation: data, models, splits, training, the mean, classification."""

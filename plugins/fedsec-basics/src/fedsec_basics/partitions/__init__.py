@@ -1,0 +1,1 @@
+"""Ways to split the training samples between the clients."""

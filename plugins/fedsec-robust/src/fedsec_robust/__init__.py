@@ -1,0 +1,1 @@
+"""Robust aggregation rules for federated learning."""

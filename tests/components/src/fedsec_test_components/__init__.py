@@ -1,0 +1,1 @@
+"""Components and fixtures that only tests need."""

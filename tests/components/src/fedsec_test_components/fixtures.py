@@ -1,0 +1,69 @@
+"""The pytest plugin of all tests, core's and plugins': no network, a data folder, steady examples.
+
+It is loaded by name (`-p`, in the pyproject.toml at the top), so that it also holds when the tests
+of a single plugin are run.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# Machines differ in speed and share their cores: a deadline would be a stopwatch.
+settings.register_profile("fedsec", deadline=None, derandomize=True)
+settings.load_profile("fedsec")
+
+ADDRESSED = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+RESOLVED = frozenset({"socket.getaddrinfo", "socket.gethostbyname"})
+
+
+class NetworkBlocked(RuntimeError):
+    """A test tried to reach something that is not this machine."""
+
+
+def _is_loopback(host: object) -> bool:
+    text = host.decode() if isinstance(host, bytes) else str(host)
+    if host is None or text in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(text.split("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ADDRESSED:
+        end, address = arguments
+        # `send` on a connected socket passes no address; its `connect` has been judged.
+        if address is None or end.family == socket.AF_UNIX or _is_loopback(address[0]):
+            return
+    elif event in RESOLVED:
+        address = arguments[0]
+        if _is_loopback(address):
+            return
+    else:
+        return
+    raise NetworkBlocked(f"tests have no network: {event} to {address!r}")
+
+
+def pytest_configure() -> None:
+    # An audit hook sees what C code does too, and the children that are forked from here.
+    sys.addaudithook(_refuse_network)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of data sets that FEDSEC_DATA names; tests that need one are skipped without it."""
+    folder = os.environ.get("FEDSEC_DATA")
+    if not folder:
+        pytest.skip("FEDSEC_DATA names no folder of data sets")
+    if not Path(folder).is_dir():
+        pytest.fail(f"FEDSEC_DATA is {folder!r}, which is no folder")
+    return Path(folder)
