@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from fedsec_core.errors import FedsecError
+from fedsec_core.rounding import portion
 from fedsec_core.scenario.model import ClientChoice, Slot
 from fedsec_core.streams import Stream
 
@@ -90,7 +91,7 @@ def _choose(
                 f"{slot.title}: there is no client {unknown[0]}: ids go from 0 to {clients - 1}"
             )
         return tuple(sorted(set(choice.ids)))
-    count = choice.count if choice.count is not None else max(1, int((choice.fraction or 0) * clients + 0.5))
+    count = choice.count if choice.count is not None else max(1, portion(choice.fraction or 0, clients))
     taken = {client for others in held.values() for client in others}
     free = [client for client in range(clients) if client not in taken]
     if count > len(free):

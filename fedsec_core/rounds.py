@@ -125,7 +125,10 @@ class Round:
         return self._make(state)
 
     def train(self, data: Dataset, **changes: Any) -> nn.Module:
-        """Train a fresh module from the state on `data` with the scenario's trainer, its parameters `changes`d."""
+        """Train a fresh module from the state on `data` with the scenario's trainer.
+
+        `changes` override its parameters.
+        """
         return self._train(data, self.state, **changes)
 
 

@@ -36,7 +36,11 @@ class Steps:
     loss: Callable[[Tensor, Any, Tensor, Tensor], Tensor] | None = None
     """`(loss, networks, x, y) -> loss`: the scalar so far and what to use in its place."""
     per_sample_gradients: Callable[[Tensor], Tensor] | None = None
-    """`(g [b, d]) -> g [d]`: clip and sum (DP-SGD)."""
+    """`(g [b, all]) -> g [all]`: the gradient to step with, from one row per sample (DP-SGD).
+
+    Columns are all parameters of the client, those of private parts last. The answer is used as it
+    is: whoever clips and sums also divides by the size of the batch.
+    """
     gradients: Callable[[Tensor], Tensor] | None = None
     """`(g [d]) -> g [d]`: masks and corrections; may work in place."""
     parameters: Callable[[Tensor], Tensor] | None = None

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 BLOCK = 1 << 16
 """Coordinates per block of a server reduction. Part of every result: changing it changes bits."""
 
+CANCELLED = 1e-9
+"""A squared distance below this share of the lengths behind it has lost its digits to rounding."""
+
 
 @define(eq=False, frozen=True)
 class Update:
@@ -45,9 +48,8 @@ class Rows:
     """The updates of a round as one matrix [n, d] float32, in ascending order of client id.
 
     Gram matrix, distances and norms are computed once and shared by all who ask. They
-    accumulate in float64 over fixed blocks of coordinates, after the mean of the finite rows
-    was taken off (a plain float32 Gram matrix loses small distances altogether). A row that
-    holds NaN or Inf is infinitely far from every other.
+    accumulate in float64 over fixed blocks of coordinates (a plain float32 Gram matrix loses
+    small distances altogether). A row that holds NaN or Inf is infinitely far from every other.
     """
 
     def __init__(self, matrix: Tensor, ids: tuple[int, ...] | None = None) -> None:
@@ -87,16 +89,32 @@ class Rows:
 
     @cached_property
     def squared_distances(self) -> Tensor:
-        """[n, n] float64 squared Euclidean distances, zero on the diagonal."""
-        finite = self.finite
-        if not bool(finite.any()):
+        """[n, n] float64 squared Euclidean distances, zero on the diagonal.
+
+        They come from the Gram matrix of the rows less the one of median length: an attacker
+        who sends huge rows cannot blur the distances of the others, as it could by moving a
+        mean. Pairs that cancel all the same are measured directly.
+        """
+        finite = torch.nonzero(self.finite).flatten()
+        if not len(finite):
             return torch.full((len(self), len(self)), math.inf, dtype=torch.float64).fill_diagonal_(0)
-        centre = weighted_mean(self.matrix[finite], torch.ones(int(finite.sum()), dtype=torch.float64))
-        gram = self._products(centre)
+        middle = finite[torch.sort(self.norms[finite], stable=True).indices[(len(finite) - 1) // 2]]
+        gram = self._products(self.matrix[middle].double())
         squares = gram.diagonal()
-        distances = (squares[:, None] + squares[None, :] - 2 * gram).clamp_(min=0)
+        sums = squares[:, None] + squares[None, :]
+        distances = (sums - 2 * gram).clamp_(min=0)
+        for first, second in torch.nonzero(distances.triu(1) < CANCELLED * sums.triu(1)).tolist():
+            distance = self._squared_distance(first, second)
+            distances[first, second] = distances[second, first] = distance
         distances = torch.where(torch.isnan(distances), math.inf, distances)
         return distances.fill_diagonal_(0)
+
+    def _squared_distance(self, first: int, second: int) -> float:
+        total = torch.zeros((), dtype=torch.float64)
+        for start in range(0, self.d, BLOCK):
+            block = self.matrix[[first, second], start : start + BLOCK].double()
+            total += (block[0] - block[1]).square().sum()
+        return float(total)
 
     def _products(self, centre: Tensor) -> Tensor:
         products = torch.zeros(len(self), len(self), dtype=torch.float64)

@@ -18,6 +18,7 @@ from fedsec_core.errors import FedsecError, PluginError
 from fedsec_core.evaluation import LocalView
 from fedsec_core.hooks.clients import ClientHooks, Stores
 from fedsec_core.prediction import finite, predict
+from fedsec_core.rounding import portion
 from fedsec_core.scenario.model import Slot
 from fedsec_core.state import Layout
 from fedsec_core.streams import Stream
@@ -118,7 +119,7 @@ class Worker:
                 raise FedsecError(
                     f"client {client} has 1 sample: too few to hold back local_test = {share:g}"
                 )
-            count = min(max(int(share * len(index) + 0.5), 1), len(index) - 1)
+            count = min(max(portion(share, len(index)), 1), len(index) - 1)
             order = Stream(self.blueprint.seed, "local_test", client).numpy.permutation(len(index))
             index, held_back = index[np.sort(order[count:])], index[np.sort(order[:count])]
         train, transform = self.blueprint.train, self.hooks.transform_data

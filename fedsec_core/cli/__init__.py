@@ -15,12 +15,10 @@ def main(arguments: list[str] | None = None) -> None:
 
     verbose = "-v" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        fedsec.main(arguments, prog_name="fedsec", standalone_mode=False)
+        code = fedsec.main(arguments, prog_name="fedsec", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except click.exceptions.Exit as wanted:
-        sys.exit(wanted.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: finished rounds are kept", err=True)
         sys.exit(130)
@@ -34,3 +32,4 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         click.echo(f"{error.filename or 'input/output'}: {error.strerror or error}", err=True)
         sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -129,9 +129,8 @@ def check(scenarios: tuple[str, ...], settings: tuple[str, ...]) -> None:
             failed = True
             continue
         count = len(experiment.scenarios()) * len(experiment.seeds) * (2 if experiment.twin else 1)
-        click.echo(
-            f"{scenario}: fine; {count} federation{'s' if count > 1 else ''} of {experiment.main.rounds} rounds"
-        )
+        many = "s" if count > 1 else ""
+        click.echo(f"{scenario}: fine; {count} federation{many} of {experiment.main.rounds} rounds")
     if failed:
         raise click.exceptions.Exit(2)
 

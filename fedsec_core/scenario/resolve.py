@@ -71,7 +71,7 @@ def claim_table(claim: Claim) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as TOML has it: attrs objects as tables without None, tuples as lists, paths as texts."""
+    """Return `value` as TOML has it: attrs objects as tables less None, tuples as lists, paths as texts."""
     if attrs.has(type(value)):
         fields = {field.alias: plain(getattr(value, field.name)) for field in attrs.fields(type(value))}
         return {key: each for key, each in fields.items() if each is not None}

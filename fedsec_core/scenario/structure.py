@@ -103,17 +103,15 @@ class Structurer:
 
     def _union(self, raw: object, kind: Any) -> Any:
         options = [option for option in get_args(kind) if option is not type(None)]
-        first: Wrong | None = None
+        meant = [option for option in options if _looks_like(raw, option)]
+        if len(meant) == 1:
+            return self.value(raw, meant[0])
         for option in options:
             try:
                 return self.value(raw, option)
-            except Wrong as wrong:
-                deeper = first is not None and max(map(_depth, wrong.faults)) > max(map(_depth, first.faults))
-                first = wrong if first is None or deeper else first
-        assert first is not None
-        if len(options) > 1 and all(not path for path, _ in first.faults):
-            raise Wrong([((), f"expected {' or '.join(map(describe, options))}, got {raw!r}")])
-        raise first
+            except Wrong:
+                continue
+        raise Wrong([((), f"expected {' or '.join(map(describe, options))}, got {raw!r}")])
 
     def _sequence(self, raw: object, kind: Any) -> Any:
         if not isinstance(raw, (list, tuple)):
@@ -164,6 +162,13 @@ def describe(kind: Any) -> str:
     return "a table"
 
 
+def _looks_like(raw: object, kind: Any) -> bool:
+    """Tell whether the shape of `raw` shows that `kind` was meant, so that its faults are the ones to tell."""
+    if isinstance(raw, Mapping):
+        return attrs.has(kind)
+    return _is_sequence(kind) if isinstance(raw, (list, tuple)) else False
+
+
 def _is_union(kind: Any) -> bool:
     import types
     from typing import Union
@@ -209,10 +214,6 @@ def _literal(value: object, kind: Any) -> object:
 
 def _unknown_key(key: str, known: list[str]) -> str:
     return "unknown key" + (did_you_mean(key, known) or f"; known: {', '.join(known) or 'none'}")
-
-
-def _depth(fault: tuple[Path, str]) -> int:
-    return len(fault[0])
 
 
 def _walk(error: BaseException) -> list[tuple[Path, str]]:

@@ -131,8 +131,9 @@ def test_with_a_source_only_its_samples_are_poisoned() -> None:
 @pytest.mark.parametrize(
     ("eligible", "rate", "expected"),
     [
-        # 2.5 rounds up to 3; 2.25 down to 2; 0.1 is at least 1.
+        # 2.5 rounds up to 3, 14.5 to 15; 2.25 down to 2; 0.1 is at least 1.
         (5, 0.5, 3),
+        (50, 0.29, 15),
         (9, 0.25, 2),
         (1, 0.1, 1),
         (7, 1.0, 7),

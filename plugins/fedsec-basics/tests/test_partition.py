@@ -188,6 +188,14 @@ def test_shards_have_the_size_and_number_of_the_paper() -> None:
     assert np.sum(held, axis=0).tolist() == [12] * 10
 
 
+def test_the_shards_of_a_client_are_drawn() -> None:
+    # Two shards per class and client 0 gets two of the eight: both of one class with probability 1/7.
+    labels = classes(20, 20, 20, 20)
+    held = {tuple(np.unique(labels[split(Shards(clients=4), labels, seed)[0]])) for seed in range(30)}
+    assert {len(some) for some in held} == {1, 2}
+    assert {label for some in held for label in some} == {0, 1, 2, 3}
+
+
 def test_shards_of_unequal_size_differ_by_one_at_most() -> None:
     # 23 samples in 6 shards: five of 4 and one of 3, so that two shards hold 8 or 7.
     assert sorted(map(len, split(Shards(clients=3), classes(11, 12)))) == [7, 8, 8]
@@ -260,8 +268,8 @@ def test_a_class_that_nobody_would_hold_is_refused() -> None:
 
 
 def test_a_class_too_small_for_its_holders_is_refused() -> None:
-    # 6 clients with 1 of 2 classes: 3 holders each.
-    assert fault(KClasses(clients=6, k=1), classes(30, 2)) == (
+    # 5 clients with 1 of 2 classes: either class may get 3 holders.
+    assert fault(KClasses(clients=5, k=1), classes(30, 2)) == (
         "class 1 is to be divided between 3 clients, and its samples number 2: lower clients or k"
     )
 

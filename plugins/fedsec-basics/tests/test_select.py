@@ -112,6 +112,13 @@ def test_clients_drop_out_independently_of_each_other() -> None:
     assert abs(sum(len(drawn) == 2 for drawn in rounds) - 250) < 5 * 13.7
 
 
+def test_those_who_are_drawn_drop_out_like_everyone() -> None:
+    # 2 of 10 in 500 rounds, each gone with probability 0.5: 500 stay, sd sqrt(1000 * 0.25) = 15.8.
+    component = Uniform(count=2, dropout=0.5)
+    rounds = [cohort(component, list(range(10)), seed) for seed in range(500)]
+    assert abs(sum(map(len, rounds)) - 500) < 5 * 15.8
+
+
 def test_a_cohort_may_be_empty() -> None:
     assert [] in [cohort(Uniform(count=1, dropout=0.5), [0, 1, 2], seed) for seed in range(20)]
 

@@ -77,9 +77,7 @@ def test_averaging_no_row_is_refused() -> None:
 
 @pytest.mark.parametrize("component", [Krum, MultiKrum])
 def test_a_cohort_of_2f_plus_2_is_refused_before_anything_runs(component: type[Krum]) -> None:
-    assert (
-        component(f=2).refuse_cohort(6) == "f = 2 needs at least 2 f + 3 = 7 rows a round, the cohort has 6"
-    )
+    assert component(f=2).refuse_cohort(6) == "f = 2 needs at least 2 f + 3 = 7 rows"
     assert component(f=2).refuse_cohort(7) is None
 
 
@@ -91,7 +89,7 @@ def test_with_the_true_f_only_what_can_never_work_is_refused() -> None:
 def test_averaging_more_rows_than_the_cohort_has_is_refused() -> None:
     refusal = MultiKrum(f=1, m=8).refuse_cohort(7)
 
-    assert refusal == "m = 8 rows are to be averaged, the cohort has 7"
+    assert refusal == "m = 8 rows are to be averaged"
 
 
 def test_krum_answers_with_the_row_chosen() -> None:

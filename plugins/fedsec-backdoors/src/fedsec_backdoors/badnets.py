@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +15,7 @@ from fedsec_core.errors import FedsecError
 from fedsec_core.evaluation import View
 from fedsec_core.findings import Findings, Picture
 from fedsec_core.markers import hookimpl
+from fedsec_core.rounding import portion
 from fedsec_core.streams import Stream
 
 SHOWN = 8
@@ -44,7 +44,7 @@ def poison(
     candidates = np.flatnonzero(eligible(data.y, target, source).numpy())
     if not len(candidates):
         return data
-    count = max(1, math.floor(rate * len(candidates) + 0.5))
+    count = max(1, portion(rate, len(candidates)))
     chosen = torch.from_numpy(np.sort(generator.choice(candidates, count, replace=False)))
     pixels, y = data.pixels.clone(), data.y.clone()
     pixels[chosen] = trigger.stamp(pixels[chosen])

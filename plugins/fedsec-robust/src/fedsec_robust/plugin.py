@@ -43,7 +43,7 @@ class _KrumFamily(Component):
         least = 3 if self.f == "true" else 2 * self.f + 3
         if rows >= least:
             return None
-        return f"f = {self.f} needs at least 2 f + 3 = {least} rows a round, the cohort has {rows}"
+        return f"f = {self.f} needs at least 2 f + 3 = {least} rows"
 
     @property
     def _guess(self) -> int | None:
@@ -79,7 +79,7 @@ class MultiKrum(_KrumFamily):
         if reason := super().refuse_cohort(rows):
             return reason
         if self.m is not None and self.m > rows:
-            return f"m = {self.m} rows are to be averaged, the cohort has {rows}"
+            return f"m = {self.m} rows are to be averaged"
         return None
 
     def build(self) -> object:

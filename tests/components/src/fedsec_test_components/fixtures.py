@@ -10,8 +10,9 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
@@ -22,6 +23,14 @@ settings.load_profile("fedsec")
 
 ADDRESSED = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 RESOLVED = frozenset({"socket.getaddrinfo", "socket.gethostbyname"})
+
+
+class Ran(NamedTuple):
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
 
 
 class NetworkBlocked(RuntimeError):
@@ -67,3 +76,45 @@ def data_folder() -> Path:
     if not Path(folder).is_dir():
         pytest.fail(f"FEDSEC_DATA is {folder!r}, which is no folder")
     return Path(folder)
+
+
+@pytest.fixture
+def tables() -> dict[str, Any]:
+    """A tiny scenario as plain tables, for a test to change: 6 clients, 3 rounds, nobody attacks."""
+    return {
+        "scenario": {"name": "tiny", "seed": 1, "rounds": 3},
+        "data": {"use": "quadrants"},
+        "model": {"use": "perceptron"},
+        "partition": {"use": "iid", "clients": 6},
+        "train": {"use": "sgd", "lr": 0.1, "batch": 8},
+        "aggregate": {"use": "mean"},
+        "evaluate": [{"use": "witness"}],
+    }
+
+
+@pytest.fixture
+def puppet() -> dict[str, Any]:
+    """An attack that turns the updates of two clients around from round 2 on."""
+    return {
+        "use": "puppet",
+        "clients": {"count": 2},
+        "rounds": {"start": 2},
+        "knows": ["own_data", "own_updates"],
+    }
+
+
+@pytest.fixture
+def fedsec(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Run the command line in this process: `fedsec("run", path)` gives exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> Ran:
+        from fedsec_core.cli import main
+
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+            raise SystemExit(0)
+        output = capsys.readouterr()
+        return Ran(int(exit_.value.code or 0), output.out, output.err)
+
+    return run

@@ -34,8 +34,8 @@ class Machines:
             return centre + shift * spread * rng.uniform(-1, 1, (count, *shape))
 
         return cls(
-            gain=around(1.05, 0.14),
-            gamma=np.exp(around(0.0, 0.18)),
+            gain=around(1.05, 0.11),
+            gamma=np.exp(around(0.0, 0.15)),
             offset=around(0.05, 0.05),
             blur=np.maximum(around(0.02, 0.012), 0),
             noise=np.exp(around(0.0, 0.4)),
@@ -82,9 +82,7 @@ def blur(images: Array, sigma: Array) -> Array:
         width = [(0, 0)] * 3
         width[axis] = (reach, reach)
         padded = np.pad(images, width, mode="edge")
-        images = sum(
-            kernel[:, step, None, None] * np.take(padded, range(step, step + size), axis=axis)
-            for step in range(len(steps))
-        )
+        images = np.zeros_like(images)
+        for step, weight in enumerate(kernel.T):
+            images += weight[:, None, None] * np.take(padded, range(step, step + size), axis=axis)
     return images
-

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from attrs import define, evolve
 
-from fedsec_basics.phantom.arrays import Array, column, soft
+from fedsec_basics.phantom.arrays import Array, column, soft, take
 
-SUBTLE = 0.1
+SUBTLE = 0.04
 """Share of findings that hardly show: what bounds the accuracy anyone can reach."""
+
+DENSEST = 0.6
+"""What a nodule or infiltrate adds at most; lung filled with fluid has about 0.4 more than air."""
 
 LEFT, RIGHT = -1.0, 1.0
 """The sides of the image; the heart leans to the right of the image, as on a radiograph."""
@@ -118,10 +121,10 @@ class Findings:
             u=0.6 * distance * np.cos(angle),
             v=0.4 * distance * np.sin(angle) + np.where(names == "nodule", -0.3, 0.15),
             radius=np.where(names == "nodule", small, rng.uniform(0.4, 0.55, n)),
-            nodule=only("nodule", 0.0, 1.1),
-            infiltrate=only("infiltrate", 0.0, 0.8),
-            effusion=only("effusion", 0.0, 0.95),
-            heart=1 + only("cardiomegaly", 0.0, 0.95),
+            nodule=only("nodule", 0.0, 1.25),
+            infiltrate=only("infiltrate", 0.0, 0.85),
+            effusion=only("effusion", 0.0, 1.1),
+            heart=1 + only("cardiomegaly", 0.0, 1.1),
             waves=rng.uniform(-1, 1, (n, 4, 3)) * np.array([9.0, 9.0, np.pi]),
         )
 
@@ -149,31 +152,37 @@ def _lung(chest: Chest, findings: Findings, side: float, x: Array, y: Array) -> 
     filled += column(chest.hilum) * np.exp(-(((across + 0.75) / 0.3) ** 2) - ((along - 0.1) / 0.22) ** 2)
     here = findings.side == side
     if here.any():
-        filled[here] += _filling(findings, here, across[here], along[here], x[here], y[here], dome[here], chest)
-    return lung * (column(chest.air) - filled)
+        filled[here] += _filling(
+            take(chest, here), take(findings, here), across[here], along[here], x[here], y[here], dome[here]
+        )
+    taken: Array = lung * (column(chest.air) - filled)
+    return taken
 
 
 def _filling(
-    findings: Findings, here: Array, across: Array, along: Array, x: Array, y: Array, dome: Array, chest: Chest
+    chest: Chest, findings: Findings, across: Array, along: Array, x: Array, y: Array, dome: Array
 ) -> Array:
-    """Return the density that findings add to the lungs `here`."""
-    near = ((across - column(findings.u[here])) * column(chest.lung_width[here])) ** 2
-    near += ((along - column(findings.v[here])) * column(chest.lung_height[here])) ** 2
-    blob = np.exp(-near / column(findings.radius[here]) ** 2)
+    """Return the density that findings add to the lungs that hold them."""
+    near = ((across - column(findings.u)) * column(chest.lung_width)) ** 2
+    near += ((along - column(findings.v)) * column(chest.lung_height)) ** 2
+    blob = np.exp(-near / column(findings.radius) ** 2)
     cloud = np.ones_like(x)
-    for wave in findings.waves[here].transpose(1, 2, 0):
-        cloud += 0.4 * np.cos(column(wave[0]) * x + column(wave[1]) * y + column(wave[2]))
-    filled = blob * (column(findings.nodule[here]) + column(findings.infiltrate[here]) * np.clip(cloud, 0, 2))
+    for wave in findings.waves.transpose(1, 2, 0):
+        cloud += 0.25 * np.cos(column(wave[0]) * x + column(wave[1]) * y + column(wave[2]))
+    filled = blob * (column(findings.nodule) + column(findings.infiltrate) * np.clip(cloud, 0, 2))
+    filled = DENSEST * np.tanh(filled / DENSEST)
     # Fluid climbs at the outer wall: the meniscus sign.
-    height = column(findings.effusion[here])
+    height = column(findings.effusion)
     level = dome - height * (0.7 + 0.5 * np.clip(across, -1, 1.2))
-    return filled + np.where(height > 0, 0.9 * column(chest.air[here]) * soft(y - level, 18), 0)
+    return filled + np.where(height > 0, 0.9 * column(chest.air) * soft(y - level, 18), 0)
 
 
 def _body(x: Array, y: Array) -> Array:
     """Return 1 inside the outline of trunk, shoulders and neck, 0 outside."""
     half_width = 0.98 - 0.62 * soft(-0.78 - y, 9)
-    return soft(half_width - np.abs(x), 16) * (0.82 + 0.18 * soft(y - 0.35, 4))
+    belly = 0.82 + 0.18 * soft(y - 0.35, 4)
+    inside: Array = soft(half_width - np.abs(x), 16) * belly
+    return inside
 
 
 def _heart(x: Array, y: Array, width: Array) -> Array:
@@ -187,4 +196,3 @@ def _body_coordinates(chest: Chest, size: int) -> tuple[Array, Array]:
     x, y = line[None, None, :] - column(chest.x), line[None, :, None] - column(chest.y)
     cosine, sine = column(np.cos(chest.angle) / chest.scale), column(np.sin(chest.angle) / chest.scale)
     return x * cosine + y * sine, y * cosine - x * sine
-

@@ -66,12 +66,14 @@ class PhantomData:
         findings = Findings.draw(np.array(self.classes)[y], self.contrast, rng)
         images = self._images(chests, findings, machines.per_image(site[patient], rng), stream.child("grain"))
         pixels = torch.from_numpy(images)
+        if self.resize is not None:
+            pixels = resize(pixels, self.resize)
         metadata = {
             "patient": first_patient + patient,
             "site": np.array([f"site-{number + 1}" for number in range(self.sites)])[site[patient]],
             "group": np.where(older[patient], "older", "younger"),
         }
-        return Dataset(pixels if self.resize is None else resize(pixels, self.resize), torch.from_numpy(y), metadata)
+        return Dataset(pixels, torch.from_numpy(y), metadata)
 
     def _images(self, chests: Chest, findings: Findings, machines: Machines, stream: Stream) -> Array:
         count, rng = len(chests.x), stream.numpy

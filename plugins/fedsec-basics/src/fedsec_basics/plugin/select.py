@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
 from typing import ClassVar
 
 import attrs
 
 from fedsec_core.component import Component, parameter
+from fedsec_core.rounding import portion
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +63,7 @@ class Uniform(_Droppable):
         """Return how many of so many candidates are drawn, before anyone drops out."""
         if self.count is not None:
             return min(self.count, candidates)
-        return min(_share(self.fraction or 0.0, candidates), candidates)
+        return min(max(1, portion(self.fraction or 0.0, candidates)), candidates)
 
     def cohort_size(self, clients: int) -> int | None:
         return None if self.dropout else self.size(clients)
@@ -73,7 +73,3 @@ class Uniform(_Droppable):
 
         return UniformSelection(self)
 
-
-def _share(fraction: float, of: int) -> int:
-    # In decimals, as the fraction was written: 0.29 * 50 is 14.5, which floats take for 14.499...
-    return max(1, int((Decimal(repr(fraction)) * of).quantize(Decimal(1), ROUND_HALF_UP)))

@@ -1,0 +1,255 @@
+"""The bench: a case put into scenarios small enough to be played in a moment."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from attrs import define, evolve, field
+from torch import Tensor
+
+from fedsec_core.catalogue import Catalogue, Offer
+from fedsec_core.component import Component
+from fedsec_core.data import Dataset
+from fedsec_core.execution import InProcess
+from fedsec_core.federation import Federation
+from fedsec_core.hooks import ServerHooks
+from fedsec_core.hooks.members import Member, Members
+from fedsec_core.records import EndRecord, RoundRecord
+from fedsec_core.rounds import Round
+from fedsec_core.scenario import Scenario, Slot, load
+from fedsec_core.testing import standins
+from fedsec_core.testing.case import Case
+from fedsec_core.testing.promises import require
+from fedsec_core.updates import Rows
+from fedsec_core.views import Broadcast, Client
+from fedsec_core.vocabulary import REQUIRED, Role
+from fedsec_core.worker import Worker
+
+SEED = 20
+OBSERVER = "kit-after"
+DEFAULTS: Mapping[Role, Mapping[str, Any]] = {Role.ATTACK: {"clients": {"count": 2}}}
+"""Keys of the core that a role cannot do without, where the case gives none."""
+
+
+@define(eq=False)
+class Played:
+    """A federation that was played to its end, with what it left behind."""
+
+    federation: Federation
+    records: list[RoundRecord]
+    states: list[Tensor]
+    """The state after each round, 0 first."""
+    end: EndRecord
+
+    @property
+    def rounds(self) -> list[Round]:
+        """The finished rounds from 1 on, with what was received, judged and added."""
+        return observed(self.federation)
+
+
+@define(eq=False)
+class Bench:
+    """One case with its settings; every check gets a bench of its own."""
+
+    case: Case
+    offer: Offer
+    settings: Mapping[str, Any]
+    _slot: Slot | None = field(default=None, init=False)
+
+    @classmethod
+    @contextmanager
+    def of(cls, case: Case, offer: Offer) -> Iterator[Bench]:
+        """Set up a case; the files that it needs are there until the context ends."""
+        with TemporaryDirectory(prefix="fedsec-contract-") as folder:
+            yield cls(case, offer, case.settings_in(Path(folder)))
+
+    @property
+    def role(self) -> Role:
+        return self.offer.role
+
+    @property
+    def slot(self) -> Slot:
+        """The case in its scenario: typed, with its grants."""
+        if self._slot is None:
+            self._slot = self._find(self.scenario())
+        return self._slot
+
+    @property
+    def component(self) -> Component:
+        return self.slot.component
+
+    @property
+    def kind(self) -> type[Component]:
+        return self.offer.load()
+
+    def answered(self) -> frozenset[str]:
+        """Return the hooks that the built component answers."""
+        return frozenset(self.alone().members[0].calls)
+
+    def alone(self) -> Members:
+        """Return fresh hooks with the case's component and nobody else."""
+        return ServerHooks([self.slot], SEED)
+
+    def scenario(
+        self, changes: Mapping[str, Mapping[str, Any]] | None = None, *, present: bool = True
+    ) -> Scenario:
+        """Return the case among stand-ins; `changes` are keys of tables by role, `present` False leaves it out.
+
+        Raises ScenarioError where the case and its surroundings do not fit.
+        """
+        tables = self.tables(changes, present=present)
+        offers = Catalogue((*_installed(tuple(sys.path)).offers, *standins.OFFERS))
+        return load(tables, catalogue=offers).main
+
+    def tables(
+        self, changes: Mapping[str, Mapping[str, Any]] | None = None, *, present: bool = True
+    ) -> dict[str, Any]:
+        """Return the same as plain tables, as a scenario file would give them."""
+        tables: dict[str, Any] = {"scenario": {"name": "contract", "rounds": self.case.rounds, "seed": SEED}}
+        for offer in standins.OFFERS:
+            tables[offer.role.value] = {"use": f"{offer.distribution}:{offer.name}"}
+        tables[Role.AFTER.value] = [tables[Role.AFTER.value]]
+        for role, given in self.case.beside.items():
+            _put(tables, role, given)
+        own = {
+            "use": f"{self.offer.distribution}:{self.offer.name}",
+            **DEFAULTS.get(self.role, {}),
+            **self.settings,
+            **(changes or {}).get(self.role.value, {}),
+        }
+        if present or self.role in REQUIRED:
+            _put(tables, self.role.value, [own] if self.role.many else own)
+        for role, keys in (changes or {}).items():
+            if role != self.role.value:
+                _put(tables, role, keys)
+        return tables
+
+    def _find(self, scenario: Scenario) -> Slot:
+        return next(
+            slot for slot in reversed(scenario.slots) if slot.offer == self.offer and slot.role is self.role
+        )
+
+    def federation(
+        self,
+        changes: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        present: bool = True,
+        twin: bool = False,
+    ) -> Federation:
+        """Set up a federation of the scenario."""
+        return Federation(self.scenario(changes, present=present), SEED, twin=twin)
+
+    def play(
+        self,
+        changes: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        present: bool = True,
+        twin: bool = False,
+    ) -> Played:
+        """Play a federation to its end; its case must not let it diverge."""
+        return play(self.federation(changes, present=present, twin=twin))
+
+    def received(self, **changes: Mapping[str, Any]) -> list[Round]:
+        """Return the rounds of a played federation as they had arrived: not yet judged or merged."""
+        return [evolve(round, verdict=None, step=None) for round in self.play(changes).rounds]
+
+    def members(self, federation: Federation) -> list[Member]:
+        """Return the case's component as it was built on the server and on the worker."""
+        sides = (federation.hooks, worker(federation).hooks)
+        return [member for side in sides for member in side if member.slot.offer == self.offer]
+
+
+def play(federation: Federation) -> Played:
+    """Play a federation; raises Broken where it diverges."""
+    records, states = [], []
+    for record in federation.run():
+        require(
+            not record.diverged,
+            f"its {record.diverged} overflows in round {record.number}: give the case milder settings",
+        )
+        records.append(record)
+        states.append(federation.state)
+    return Played(federation, records, states, federation.finish("done"))
+
+
+def observed(federation: Federation) -> list[Round]:
+    """Return the rounds that the stand-in observer of a federation has seen."""
+    runtime = next(member.runtime for member in federation.hooks if member.label == OBSERVER)
+    return list(runtime.rounds)
+
+
+def worker(federation: Federation) -> Worker:
+    """Return the one worker of a federation on the bench."""
+    assert isinstance(federation.executor, InProcess)
+    return federation.executor.worker
+
+
+def seat(federation: Federation, id: int, data: Dataset | None = None) -> tuple[Client, Broadcast]:
+    """Return a client in round 1, with other data on request, and what it receives."""
+    at = worker(federation)
+    broadcast = Broadcast(
+        round=1,
+        rounds=federation.scenario.rounds,
+        cohort=federation.clients,
+        state=federation.state,
+        base=federation.state,
+        layout=federation.layout,
+        make=at.module,
+    )
+
+    def loaded() -> Any:
+        at.networks.load(federation.state)
+        return at.networks
+
+    held = at.site(id).data if data is None else data
+    return Client(id, data=held, local_test=None, state={}, networks=loaded), broadcast
+
+
+def permuted(round: Round, order: Sequence[int]) -> Round:
+    """Return `round` as if the clients had sent each other's updates: client i what `order[i]` sent."""
+    places = list(order)
+    return evolve(
+        round,
+        rows=Rows(round.rows.matrix[places], round.clients),
+        buffers=round.buffers[places],
+        examples=tuple(round.examples[i] for i in places),
+        metrics=tuple(round.metrics[i] for i in places),
+        extra=tuple(round.extra[i] for i in places),
+    )
+
+
+def with_rows(round: Round, matrix: Tensor) -> Round:
+    """Return `round` with other rows [n, d], of the same clients or of the first n of them."""
+    n = len(matrix)
+    return evolve(
+        round,
+        cohort=round.clients[:n],
+        clients=round.clients[:n],
+        rows=Rows(matrix, round.clients[:n]),
+        buffers=round.buffers[:n],
+        examples=round.examples[:n],
+        metrics=round.metrics[:n],
+        extra=round.extra[:n],
+    )
+
+
+@cache
+def _installed(_path: tuple[str, ...]) -> Catalogue:
+    return Catalogue.installed()
+
+
+def _put(tables: dict[str, Any], role: str, given: Any) -> None:
+    """Put a table into a scenario: over one of the same role, or after those of a role that takes several."""
+    if isinstance(given, Mapping) and "use" not in given:
+        tables[role] = {**tables.get(role, {}), **given}
+    elif isinstance(given, Mapping):
+        tables[role] = copy.deepcopy(dict(given))
+    else:
+        tables[role] = [*tables.get(role, []), *copy.deepcopy(list(given))]

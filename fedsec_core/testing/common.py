@@ -1,0 +1,261 @@
+"""What every component promises, whatever its role."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from fedsec_core.errors import ScenarioError
+from fedsec_core.federation import Federation
+from fedsec_core.playing import play as play_round
+from fedsec_core.scenario.model import KEYS
+from fedsec_core.testing.bench import Bench, Played, play, worker
+from fedsec_core.testing.marks import difference, fingerprint, same_bits, watched
+from fedsec_core.testing.promises import promise, require
+from fedsec_core.testing.refusals import may_refuse
+from fedsec_core.vocabulary import Role
+
+HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "PIL", "matplotlib")
+SUMMARY = 120
+"""Characters of the first line of a docstring, which listings show."""
+
+DUTIES: dict[Role, frozenset[str]] = {
+    Role.PARTITION: frozenset({"partition_data"}),
+    Role.TRAIN: frozenset({"train_client"}),
+    Role.ATTACK: frozenset(
+        {"attack_data", "attack_client", "attack_updates", "prepare_broadcast", "training_steps"}
+    ),
+    Role.DETECT: frozenset({"detect_anomalies"}),
+    Role.AGGREGATE: frozenset({"aggregate_updates"}),
+    Role.EVALUATE: frozenset({"evaluate_model", "evaluate_run"}),
+    Role.DATA: frozenset({"load_data"}),
+    Role.MODEL: frozenset({"build_networks"}),
+    Role.SELECT: frozenset({"select_clients"}),
+    Role.PROTECT: frozenset(
+        {"transform_data", "prepare_broadcast", "training_steps", "serve_model", "transform_step"}
+    ),
+    Role.BEFORE: frozenset({"transform_updates"}),
+    Role.AFTER: frozenset({"transform_step"}),
+}
+"""What each role is there for: a component answers at least one of these hooks."""
+
+IN_ROUNDS = (
+    "announce",
+    "prepare_broadcast",
+    "training_steps",
+    "train_client",
+    "attack_data",
+    "attack_client",
+    "attack_updates",
+    "detect_anomalies",
+    "transform_updates",
+    "aggregate_updates",
+    "transform_step",
+    "observe_round",
+)
+
+
+@promise()
+def check_describing_it_needs_no_torch(bench: Bench) -> None:
+    """Typing its table and asking for all that it tells of itself imports nothing heavy."""
+    settings = {key: value for key, value in bench.settings.items() if key not in KEYS[bench.role]}
+    code = (
+        "import json, sys\n"
+        "from fedsec_core.testing.describing import describe\n"
+        "describe(*json.loads(sys.argv[1]))\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+    given = json.dumps([bench.offer.target, settings])
+    paths = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, "-c", code, given],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+    require(done.returncode == 0, f"describing it fails: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    loaded = json.loads(done.stdout)
+    heavy = [name for name in HEAVY if name in loaded]
+    require(not heavy, f"describing it imports {', '.join(heavy)}: import the implementation in build()")
+
+
+@promise()
+def check_refuses_keys_that_it_does_not_know(bench: Bench) -> None:
+    """A misspelt key is a fault of the scenario, never ignored."""
+    key = "no_such_key"
+    try:
+        bench.scenario({bench.role.value: {key: 1}})
+    except ScenarioError as error:
+        require(key in str(error), f"the fault does not name the key: {error}")
+    else:
+        require(False, f"a scenario with {key} = 1 is taken")
+
+
+@promise()
+def check_documents_itself_and_every_parameter(bench: Bench) -> None:
+    """The first line of the docstring is a summary; every parameter has a sentence of its own."""
+    summary = (bench.kind.__doc__ or "").strip().splitlines()
+    require(bool(summary), "its class has no docstring")
+    require(len(summary[0]) <= SUMMARY, f"the first line of its docstring exceeds {SUMMARY} characters")
+    for field in attrs.fields(bench.kind):
+        documented = str(field.metadata.get("doc", "")).strip()
+        require(bool(documented), f"{field.alias} has no documentation: declare it with parameter(doc=...)")
+
+
+@promise()
+def check_survives_being_pickled(bench: Bench) -> None:
+    """Workers and `resume` get the configured component as a pickle: it must be the same value."""
+    copied = pickle.loads(pickle.dumps(bench.component))
+    require(copied == bench.component, "its pickled copy does not equal it")
+    require(hash(copied) == hash(bench.component), "its pickled copy has another hash")
+
+
+@promise()
+def check_answers_what_its_role_is_for(bench: Bench) -> None:
+    """A component answers a hook of its role (which it may extend by any other)."""
+    duties = DUTIES[bench.role]
+    known = " or ".join(sorted(duties))
+    require(bool(bench.answered() & duties), f"it answers neither hook of its role: {known}; is @hookimpl missing?")
+
+
+@promise()
+def check_builds_independent_objects(bench: Bench) -> None:
+    """Server and workers each build their own: nothing that can change is shared."""
+    first, second = bench.component.build(), bench.component.build()
+    require(first is not second, "build() gives the same object twice")
+    shared = _mutable(first).keys() & _mutable(second).keys()
+    names = ", ".join(sorted(_mutable(first)[each] for each in shared))
+    require(not shared, f"two builds share {names}: use attrs.field(factory=...)")
+
+
+def _mutable(runtime: object) -> dict[int, str]:
+    """Return what can change among the attributes of a runtime object and its class, by identity."""
+    values = {**vars(type(runtime)), **getattr(runtime, "__dict__", {})}
+    for field in attrs.fields(type(runtime)) if attrs.has(type(runtime)) else ():
+        values[field.name] = getattr(runtime, field.name, None)
+    kinds = (list, dict, set, bytearray, Tensor, np.ndarray)
+    return {
+        id(value): name
+        for name, value in values.items()
+        if isinstance(value, kinds) and not name.startswith("__")
+    }
+
+
+@promise()
+def check_gives_the_same_run_for_the_same_seed(bench: Bench) -> None:
+    """All its randomness comes from its streams: the same scenario and seed, the same bits."""
+    first, second = bench.play(), bench.play()
+    for one, other in zip(first.records, second.records, strict=True):
+        changed = difference(fingerprint(_result(one)), fingerprint(_result(other)))
+        require(not changed, f"round {one.number} differs from itself when played again, in {changed}")
+    changed = difference(fingerprint(first.end), fingerprint(second.end))
+    require(not changed, f"the finished run differs from itself when played again, in {changed}")
+
+
+def _result(record: Any) -> dict[str, Any]:
+    """Return what must repeat of a record: everything but the time that it took."""
+    return {key: value for key, value in attrs.asdict(record, recurse=False).items() if key != "seconds"}
+
+
+@promise()
+def check_leaves_what_it_is_handed_as_it_was(bench: Bench) -> None:
+    """No hook changes a tensor that it was handed; only `client.state` is there to be written to."""
+    federation = bench.federation()
+    for member in bench.members(federation):
+        member.calls = {
+            hook: watched(call, hook, bench.offer.name) for hook, call in member.calls.items()
+        }
+    play(federation)
+
+
+@promise()
+def check_remembers_in_its_state_alone(bench: Bench) -> None:
+    """A run that is interrupted before its last round and resumed ends as if nothing had happened.
+
+    What a component remembers must be in `state()` or in `client.state`, as tensors, plain values
+    and bytes.
+    """
+    whole = bench.play()
+    last = whole.records[-1].number
+    resumed = _resumed(bench, last)
+    played = play_round(resumed, last)
+    require(
+        same_bits(played.state, whole.states[-1]),
+        f"round {last} ends in another state when the run was interrupted before it: "
+        "remember in state() and restore(), or in client.state",
+    )
+    resumed.state = played.state
+    found = resumed.measuring.round(last, played.attacking)
+    changed = difference(fingerprint(dict(whole.records[-1].tables)), fingerprint(dict(found.tables)))
+    for name, value in found.metrics.items():
+        changed = changed or ("" if _same(whole.records[-1].metrics[name], value) else name)
+    end = resumed.finish("done")
+    changed = changed or difference(fingerprint(_findings(whole)), fingerprint((end.metrics, end.tables)))
+    require(not changed, f"{changed} of the evaluation differs when the run was interrupted before")
+
+
+def _findings(played: Played) -> tuple[Any, Any]:
+    return played.end.metrics, played.end.tables
+
+
+def _same(first: float | None, second: float | None) -> bool:
+    return repr(first) == repr(second)
+
+
+def _resumed(bench: Bench, number: int) -> Federation:
+    """Return a fresh federation that has been told all that a checkpoint before round `number` holds."""
+    before, after = bench.federation(), bench.federation()
+    for record in before.run():
+        if record.number == number - 1:
+            break
+    after.state, after.past = before.state, list(before.past)
+    after.last_selected = dict(before.last_selected)
+    after.measuring.history = list(before.measuring.history)
+    after.measuring.numbers = list(before.measuring.numbers)
+    after.measuring.found = dict(before.measuring.found)
+    after.hooks.restore(_stored(before.hooks.states()))
+    for client in after.clients:
+        worker(after).site(client).stores = _stored(worker(before).site(client).stores)
+    return after
+
+
+def _stored(memory: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return `memory` as it comes back from a checkpoint, which holds tensors, plain values and bytes."""
+    file = io.BytesIO()
+    torch.save(copy.deepcopy(memory), file)
+    file.seek(0)
+    try:
+        found: dict[str, dict[str, Any]] = torch.load(file, weights_only=True)
+    except pickle.UnpicklingError:
+        require(False, "its memory holds more than tensors, plain values and bytes")
+    return found
+
+
+@promise(*IN_ROUNDS)
+def check_works_with_one_client(bench: Bench) -> None:
+    """A cohort of one is played, or refused with a reason that names a parameter."""
+    changes: dict[str, dict[str, Any]] = {"partition": {"clients": 1}}
+    if bench.role is Role.ATTACK and not isinstance(bench.slot.keys.clients, str):
+        changes["attack"] = {"clients": {"count": 1}}
+    with may_refuse(bench):
+        bench.play(changes)
+
+
+@promise(*IN_ROUNDS)
+def check_works_with_one_parameter(bench: Bench) -> None:
+    """A network of one parameter is trained, or refused with a reason that names a parameter."""
+    model = {"use": "fedsec-core:kit-model", "single": True}
+    with may_refuse(bench):
+        bench.play({"model": model})

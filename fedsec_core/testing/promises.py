@@ -1,0 +1,82 @@
+"""Promises: checks by name, with the hooks that each of them is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import frozen
+
+from fedsec_core.vocabulary import Role
+
+if TYPE_CHECKING:
+    from fedsec_core.testing.bench import Bench
+
+F = TypeVar("F", bound="Callable[[Bench], None]")
+
+MODULES = (
+    "common",
+    "partition",
+    "train",
+    "attack",
+    "detect",
+    "aggregate",
+    "evaluate",
+    "data",
+    "model",
+    "select",
+    "protect",
+    "before",
+    "after",
+)
+"""The modules that hold checks: those for everyone first, then one per role."""
+
+
+class Broken(AssertionError):
+    """A promise was not kept."""
+
+
+def require(kept: bool, what: str) -> None:
+    """Raise Broken with the sentence `what` unless `kept`."""
+    if not kept:
+        raise Broken(what)
+
+
+@frozen
+class Promise:
+    """One thing that components promise."""
+
+    name: str
+    check: Callable[[Bench], None]
+    hooks: frozenset[str]
+    """It is asked of who answers one of these; empty: of everybody."""
+    roles: frozenset[Role]
+    """It is asked of these roles only; empty: of all."""
+
+    def concerns(self, role: Role, answered: frozenset[str]) -> bool:
+        """Tell whether a component of `role` that answers the hooks `answered` makes this promise."""
+        return (not self.roles or role in self.roles) and (not self.hooks or bool(self.hooks & answered))
+
+
+_PROMISES: dict[str, Promise] = {}
+
+
+def promise(*hooks: str, roles: Iterable[Role] = ()) -> Callable[[F], F]:
+    """Make a function `check_x(bench)` the promise `x` of every component that answers one of `hooks`."""
+
+    def register(check: F) -> F:
+        name = check.__name__.removeprefix("check_")
+        if name in _PROMISES:
+            raise ValueError(f"two promises are called {name!r}")
+        _PROMISES[name] = Promise(name, check, frozenset(hooks), frozenset(roles))
+        return check
+
+    return register
+
+
+def promises() -> tuple[Promise, ...]:
+    """Return all promises, in the order of their modules."""
+    for name in MODULES:
+        import_module(f"fedsec_core.testing.{name}")
+    return tuple(_PROMISES.values())

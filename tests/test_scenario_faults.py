@@ -1,0 +1,261 @@
+"""Every fault of a scenario file is reported at once, with its line and the nearest right name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedsec_core.errors import ScenarioError
+from fedsec_core.scenario import load
+
+TEN_MISTAKES = """\
+[scenario]
+name = "ten"
+rounds = "10"
+sed = 3
+
+[data]
+use = "quadrants"
+noise = -0.5
+
+[model]
+use = "perceptron"
+hiden = 4
+
+[partition]
+use = "iid"
+clients = 6.0
+
+[train]
+use = "sgd"
+epochs = true
+
+[[attack]]
+use = "puppet"
+clients = { fraction = 0.2, cout = 2 }
+moment = "updatse"
+
+[[detect]]
+use = "distrust"
+knows = ["true_g"]
+
+[agregate]
+use = "mean"
+
+[[claim]]
+says = "it holds"
+metric = "witness.accuracy"
+op = "=<"
+value = 1.0
+"""
+
+
+def faults_of(text: str, folder: Path) -> list[str]:
+    file = folder / "bad.toml"
+    file.write_text(text)
+    with pytest.raises(ScenarioError) as error:
+        load(file)
+    return [str(fault).replace(f"{folder}/", "") for fault in error.value.faults]
+
+
+def test_ten_mistakes_in_one_file_give_ten_messages_with_their_lines(tmp_path: Path) -> None:
+    assert faults_of(TEN_MISTAKES, tmp_path) == [
+        'bad.toml: aggregate: missing table: add a table [aggregate] with use = "..."',
+        "bad.toml:3: scenario.rounds: expected a whole number, got '10'",
+        "bad.toml:4: scenario.sed: unknown key; did you mean 'seed'?",
+        "bad.toml:8: data.noise: must be >= 0, got -0.5",
+        "bad.toml:12: model.hiden: unknown key; did you mean 'hidden'?",
+        "bad.toml:16: partition.clients: expected a whole number, got 6.0",
+        "bad.toml:20: train.epochs: expected a whole number, got True",
+        "bad.toml:24: attack.0.clients.cout: unknown key; did you mean 'count'?",
+        "bad.toml:25: attack.0.moment: expected 'data' or 'client' or 'updates' or 'broadcast' or 'nothing', "
+        "got 'updatse'; did you mean 'updates'?",
+        "bad.toml:29: detect.0.knows: no knowledge is called 'true_g'; did you mean 'true_f'?",
+        "bad.toml:31: agregate: unknown table; did you mean 'aggregate'?",
+        "bad.toml:37: claim.0.op: expected '<=' or '>=', got '=<'",
+    ]
+
+
+@pytest.fixture
+def refused(tables: dict[str, Any]) -> Any:
+    """Load changed tables and return what is wrong with them."""
+
+    def load_changed(**changes: Any) -> list[str]:
+        with pytest.raises(ScenarioError) as error:
+            load({**tables, **changes})
+        return [str(fault) for fault in error.value.faults]
+
+    return load_changed
+
+
+def test_a_mistyped_component_is_suggested(refused: Any) -> None:
+    found = refused(partition={"use": "iidd", "clients": 3})
+    assert found == [
+        "<scenario>: partition.use: no partition component is called 'iidd'; did you mean 'iid'?"
+    ]
+
+
+def test_a_component_of_another_role_is_named_as_such(refused: Any) -> None:
+    found = refused(aggregate={"use": "distrust"})
+    assert found == [
+        "<scenario>: aggregate.use: no aggregate component is called 'distrust'; "
+        "'distrust' is a component of role detect"
+    ]
+
+
+def test_an_uninstalled_component_says_what_to_install(refused: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fedsec_core import registry
+
+    entry = registry.Entry("fedsec-absent", "Absent", "plugins/fedsec-absent", {"aggregate": ("absent",)}, {})
+    monkeypatch.setattr(registry, "entries", lambda: (entry,))
+    assert refused(aggregate={"use": "absent"}) == [
+        "<scenario>: aggregate.use: absent is offered by fedsec-absent, which is not installed: "
+        "pip install plugins/fedsec-absent"
+    ]
+
+
+def test_a_missing_required_parameter_is_explained(refused: Any) -> None:
+    assert refused(after=[{"use": "scale-step"}]) == [
+        "<scenario>: after.0: missing key 'factor': what to multiply it with"
+    ]
+
+
+def test_a_mistyped_use_is_noticed(refused: Any) -> None:
+    assert refused(aggregate={"uze": "mean"}) == [
+        "<scenario>: aggregate: missing key 'use'; did you mean 'use' by 'uze'?"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (True, "expected a number, got True"),
+        ("0.1", "expected a number, got '0.1'"),
+        (float("nan"), "expected a number, got nan"),
+        ([0.1], "expected a number, got [0.1]"),
+    ],
+)
+def test_nothing_is_coerced_to_a_number(refused: Any, value: object, message: str) -> None:
+    assert refused(train={"use": "sgd", "lr": value}) == [f"<scenario>: train.lr: {message}"]
+
+
+def test_a_whole_number_is_taken_for_a_float(tables: dict[str, Any]) -> None:
+    tables["train"]["lr"] = 1
+    lr = load(tables).resolved["main"]["train"]["lr"]
+    assert (lr, type(lr)) == (1.0, float)
+
+
+def test_single_brackets_are_refused_where_there_may_be_several(refused: Any) -> None:
+    found = refused(detect={"use": "distrust"})
+    assert found == ["<scenario>: detect: expected tables in double brackets: [[detect]]"]
+
+
+def test_two_components_may_not_share_a_label(refused: Any) -> None:
+    assert refused(evaluate=[{"use": "witness"}, {"use": "witness"}]) == [
+        "<scenario>: evaluate.1: the label 'witness' is taken by "
+        'evaluate:witness (fedsec-test-components 0.1.0); give one of them as = "..."'
+    ]
+
+
+def test_syntax_errors_carry_line_and_column(tmp_path: Path) -> None:
+    (fault,) = faults_of("[scenario]\nname = \n", tmp_path)
+    assert fault == "bad.toml:2:8: not valid TOML: Invalid value"
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"nowhere\.toml: no such file$"):
+        load(tmp_path / "nowhere.toml")
+
+
+def test_knowledge_below_the_least_is_refused(refused: Any, puppet: dict[str, Any]) -> None:
+    puppet["knows"] = ["own_data"]
+    assert refused(attack=[puppet]) == [
+        "<scenario>: attack.0.knows: puppet does not work without the knowledge 'own_updates': add it to knows"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("clients", "message"),
+    [
+        ({"count": 7}, "attack.0.clients: count is 7, but there are 6 clients"),
+        ({"ids": [6]}, "attack.0.clients: there is no client 6: ids go from 0 to 5"),
+        ({"count": 1, "fraction": 0.5}, "attack.0.clients: give exactly one of fraction, count and ids"),
+        ("badnets", "attack.0.clients: no other attack has the label 'badnets'"),
+    ],
+)
+def test_impossible_choices_of_clients_are_refused(
+    refused: Any, puppet: dict[str, Any], clients: object, message: str
+) -> None:
+    assert refused(attack=[{**puppet, "clients": clients}]) == [f"<scenario>: {message}"]
+
+
+def test_krum_with_too_small_a_cohort_is_refused_before_anything_runs(refused: Any) -> None:
+    (fault,) = refused(aggregate={"use": "krum", "f": 2})
+    assert fault.startswith("<scenario>: aggregate: krum cannot work with 6 rows a round: ")
+    assert "2" in fault
+
+
+def test_what_a_component_needs_and_another_hides_is_refused(refused: Any) -> None:
+    assert refused(before=[{"use": "pairs"}], detect=[{"use": "distrust"}]) == [
+        "<scenario>: detect.0: distrust needs client_identity, which "
+        "before:pairs (fedsec-test-components 0.1.0) hides"
+    ]
+
+
+def test_the_true_f_needs_a_grant(refused: Any, tables: dict[str, Any]) -> None:
+    found = refused(aggregate={"use": "krum", "f": "true", "knows": []})
+    assert any("true_f" in fault for fault in found)
+    experiment = load({**tables, "aggregate": {"use": "krum", "f": "true"}})
+    assert experiment.resolved["main"]["aggregate"]["knows"] == ["true_f"]
+
+
+def test_a_claim_that_names_nothing_is_refused(refused: Any) -> None:
+    claim = {"says": "x", "metric": "witnes.accuracy", "op": "<=", "than": "twin", "of": "mian"}
+    assert refused(claim=[claim]) == [
+        "<scenario>: claim.0.of: no variant is called 'mian'; did you mean 'main'?"
+    ]
+    assert refused(claim=[{**claim, "of": "main"}]) == [
+        "<scenario>: claim.0.metric: no component has the label 'witnes'; did you mean 'witness'?",
+        "<scenario>: claim.0.than: there is no twin: set twin = true in [scenario]",
+    ]
+
+
+def test_a_fault_of_the_main_scenario_is_said_once_however_many_variants_there_are(refused: Any) -> None:
+    variants = [{"as": "a", "aggregate": {"use": "sum"}}, {"as": "b", "aggregate": {"use": "sum"}}]
+    found = refused(train={"use": "sgd", "epoch": 2}, variant=variants)
+    assert found == ["<scenario>: train.epoch: unknown key; did you mean 'epochs'?"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        ({"as": "main"}, "variant.0.as: the name 'main' is reserved"),
+        (
+            {"set": {}},
+            "variant.0: missing or wrong key 'as': a label is made of letters, digits, '-' and '_'",
+        ),
+        ({"as": "a", "agregate": {}}, "variant.0.agregate: unknown key; did you mean 'aggregate'?"),
+        (
+            {"as": "a", "set": {"trian.lr": 0.1}},
+            "variant.0.set: trian.lr: there is no table 'trian'; did you mean 'train'?",
+        ),
+        (
+            {"as": "a", "set": {"evaluate.witnes.since": 2}},
+            "variant.0.set: evaluate.witnes.since: no evaluate component has the label 'witnes'; "
+            "did you mean 'witness'?",
+        ),
+        (
+            {"as": "a", "aggregate": {"use": "sum", "sinc": 2}},
+            "variant.0.aggregate.sinc: unknown key; did you mean 'since'?",
+        ),
+    ],
+)
+def test_wrong_variants_are_refused(refused: Any, variant: dict[str, Any], message: str) -> None:
+    assert refused(variant=[variant]) == [f"<scenario>: {message}"]
+
+
+def test_impossible_extensions_of_training_are_refused(refused: Any) -> None:
+    found = refused(model={"use": "perceptron", "awry": "treble"})
+    assert found == ["<scenario>: model.awry: expected '' or 'double' or 'no-parts', got 'treble'"]
