@@ -8,6 +8,7 @@ saved to resume.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +27,9 @@ class Stream:
 
     def __init__(self, *path: int | str | None) -> None:
         self.path = path
-        text = "\x1f".join("" if step is None else f"{type(step).__name__}:{step}" for step in path)
-        self._entropy = hashlib.blake2b(text.encode(), digest_size=24, person=b"fedsec-stream").digest()
+        # JSON tells None from "", 1 from "1", and where one step ends
+        text = json.dumps(path).encode()
+        self._entropy = hashlib.blake2b(text, digest_size=24, person=b"fedsec-stream").digest()
 
     def __repr__(self) -> str:
         return f"Stream({', '.join(map(repr, self.path))})"

@@ -43,7 +43,8 @@ def outcome(fedsec: Any, tables: dict[str, Any], tmp_path: Path) -> Any:
         ("bad-label", "load_data gave train labels from 1 to 4, out of range for 4 classes"),
         (
             "bad-shape",
-            "load_data the train split must hold bytes or float32 images [n, C, H, W], got (160, 8, 8) torch.uint8",
+            "load_data the train split must hold bytes or float32 images [n, C, H, W], "
+            "got (160, 8, 8) torch.uint8",
         ),
         ("no-test", "load_data gave no test samples"),
         ("none", "load_data gave no answer (None)"),

@@ -1,4 +1,4 @@
-"""The round and its promises: the same bits, streams of one's own, a twin that differs by the attack alone."""
+"""The round and its promises: the same bits, own streams, a twin that differs by the attack alone."""
 
 from __future__ import annotations
 
@@ -82,11 +82,9 @@ def test_honest_updates_of_the_first_attacked_round_are_those_of_the_twin(
     tables: dict[str, Any], puppet: dict[str, Any]
 ) -> None:
     class Keeping(InProcess):
-        rows: dict[tuple[int, int], str]
-
         def train(self, tasks: Sequence[Task]) -> Iterator[Answer]:
             for task in tasks:
-                answer = super().worker.train(task) if False else self.worker.train(task)
+                answer = self.worker.train(task)
                 kept[task.round, task.client] = answer.digest
                 yield answer
 

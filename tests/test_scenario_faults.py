@@ -172,7 +172,8 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 def test_knowledge_below_the_least_is_refused(refused: Any, puppet: dict[str, Any]) -> None:
     puppet["knows"] = ["own_data"]
     assert refused(attack=[puppet]) == [
-        "<scenario>: attack.0.knows: puppet does not work without the knowledge 'own_updates': add it to knows"
+        "<scenario>: attack.0.knows: puppet does not work without the knowledge 'own_updates': "
+        "add it to knows"
     ]
 
 

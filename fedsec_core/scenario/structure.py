@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pathlib
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -30,14 +31,17 @@ class Wrong(Exception):
 class Structurer:
     """Structures tables of one scenario. Nothing is coerced: `"5"` is no number, `true` is no 1.
 
-    Relative paths are taken from `base`, the folder of the scenario file.
+    Relative paths are taken from `base`, the folder of the scenario file; what is not there is
+    looked for in the folder that the environment variable FEDSEC_DATA names.
     """
 
     def __init__(self, base: pathlib.Path) -> None:
         self._converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
 
         def path(value: object) -> pathlib.Path:
-            return (base / pathlib.Path(_instance(str, "a path", value)).expanduser()).resolve()
+            given = pathlib.Path(_instance(str, "a path", value)).expanduser()
+            here, shared = base / given, pathlib.Path(os.environ.get("FEDSEC_DATA") or base) / given
+            return (here if here.exists() or not shared.exists() else shared).resolve()
 
         hooks: dict[Any, Callable[[Any], Any]] = {
             int: _whole,

@@ -100,7 +100,7 @@ class Bench:
     def scenario(
         self, changes: Mapping[str, Mapping[str, Any]] | None = None, *, present: bool = True
     ) -> Scenario:
-        """Return the case among stand-ins; `changes` are keys of tables by role, `present` False leaves it out.
+        """Return the case among stand-ins; `changes` are keys by role, `present` False leaves the case out.
 
         Raises ScenarioError where the case and its surroundings do not fit.
         """

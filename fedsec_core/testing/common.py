@@ -22,33 +22,13 @@ from fedsec_core.playing import play as play_round
 from fedsec_core.scenario.model import KEYS
 from fedsec_core.testing.bench import Bench, Played, play, worker
 from fedsec_core.testing.marks import difference, fingerprint, same_bits, watched
-from fedsec_core.testing.promises import promise, require
+from fedsec_core.testing.promises import DUTIES, promise, require
 from fedsec_core.testing.refusals import may_refuse
 from fedsec_core.vocabulary import Role
 
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "PIL", "matplotlib")
 SUMMARY = 120
 """Characters of the first line of a docstring, which listings show."""
-
-DUTIES: dict[Role, frozenset[str]] = {
-    Role.PARTITION: frozenset({"partition_data"}),
-    Role.TRAIN: frozenset({"train_client"}),
-    Role.ATTACK: frozenset(
-        {"attack_data", "attack_client", "attack_updates", "prepare_broadcast", "training_steps"}
-    ),
-    Role.DETECT: frozenset({"detect_anomalies"}),
-    Role.AGGREGATE: frozenset({"aggregate_updates"}),
-    Role.EVALUATE: frozenset({"evaluate_model", "evaluate_run"}),
-    Role.DATA: frozenset({"load_data"}),
-    Role.MODEL: frozenset({"build_networks"}),
-    Role.SELECT: frozenset({"select_clients"}),
-    Role.PROTECT: frozenset(
-        {"transform_data", "prepare_broadcast", "training_steps", "serve_model", "transform_step"}
-    ),
-    Role.BEFORE: frozenset({"transform_updates"}),
-    Role.AFTER: frozenset({"transform_step"}),
-}
-"""What each role is there for: a component answers at least one of these hooks."""
 
 IN_ROUNDS = (
     "announce",
@@ -127,7 +107,10 @@ def check_answers_what_its_role_is_for(bench: Bench) -> None:
     """A component answers a hook of its role (which it may extend by any other)."""
     duties = DUTIES[bench.role]
     known = " or ".join(sorted(duties))
-    require(bool(bench.answered() & duties), f"it answers neither hook of its role: {known}; is @hookimpl missing?")
+    require(
+        bool(bench.answered() & duties),
+        f"it answers neither hook of its role: {known}; is @hookimpl missing?",
+    )
 
 
 @promise()
@@ -142,8 +125,9 @@ def check_builds_independent_objects(bench: Bench) -> None:
 
 def _mutable(runtime: object) -> dict[int, str]:
     """Return what can change among the attributes of a runtime object and its class, by identity."""
-    values = {**vars(type(runtime)), **getattr(runtime, "__dict__", {})}
-    for field in attrs.fields(type(runtime)) if attrs.has(type(runtime)) else ():
+    kind: Any = type(runtime)
+    values = {**vars(kind), **getattr(runtime, "__dict__", {})}
+    for field in attrs.fields(kind) if attrs.has(kind) else ():
         values[field.name] = getattr(runtime, field.name, None)
     kinds = (list, dict, set, bytearray, Tensor, np.ndarray)
     return {
@@ -173,11 +157,11 @@ def _result(record: Any) -> dict[str, Any]:
 def check_leaves_what_it_is_handed_as_it_was(bench: Bench) -> None:
     """No hook changes a tensor that it was handed; only `client.state` is there to be written to."""
     federation = bench.federation()
+    changed: list[str] = []
     for member in bench.members(federation):
-        member.calls = {
-            hook: watched(call, hook, bench.offer.name) for hook, call in member.calls.items()
-        }
+        member.calls = {hook: watched(call, hook, changed) for hook, call in member.calls.items()}
     play(federation)
+    require(not changed, f"it changed {', '.join(dict.fromkeys(changed))}: work on a clone")
 
 
 @promise()

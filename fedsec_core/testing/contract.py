@@ -12,7 +12,7 @@ from fedsec_core.catalogue import Catalogue, Offer
 from fedsec_core.errors import FedsecError
 from fedsec_core.suggest import did_you_mean
 from fedsec_core.testing.case import Case
-from fedsec_core.testing.promises import Broken, Promise, promises
+from fedsec_core.testing.promises import DUTIES, Broken, Promise, promises
 
 if TYPE_CHECKING:
     import pytest
@@ -119,8 +119,8 @@ def _answered(case: Case, offer: Offer) -> frozenset[str]:
         with Bench.of(case, offer) as bench:
             return bench.answered()
     except Exception:
-        # the promises of every component say what is wrong with one that cannot be built
-        return frozenset()
+        # what is wrong with one that cannot be built, the promises of its role will say
+        return DUTIES[offer.role]
 
 
 def _keep(promise: Promise, case: Case, offer: Offer) -> None:

@@ -32,6 +32,26 @@ MODULES = (
 )
 """The modules that hold checks: those for everyone first, then one per role."""
 
+DUTIES: dict[Role, frozenset[str]] = {
+    Role.PARTITION: frozenset({"partition_data"}),
+    Role.TRAIN: frozenset({"train_client"}),
+    Role.ATTACK: frozenset(
+        {"attack_data", "attack_client", "attack_updates", "prepare_broadcast", "training_steps"}
+    ),
+    Role.DETECT: frozenset({"detect_anomalies"}),
+    Role.AGGREGATE: frozenset({"aggregate_updates"}),
+    Role.EVALUATE: frozenset({"evaluate_model", "evaluate_run"}),
+    Role.DATA: frozenset({"load_data"}),
+    Role.MODEL: frozenset({"build_networks"}),
+    Role.SELECT: frozenset({"select_clients"}),
+    Role.PROTECT: frozenset(
+        {"transform_data", "prepare_broadcast", "training_steps", "serve_model", "transform_step"}
+    ),
+    Role.BEFORE: frozenset({"transform_updates"}),
+    Role.AFTER: frozenset({"transform_step"}),
+}
+"""What each role is there for: a component answers at least one of these hooks."""
+
 
 class Broken(AssertionError):
     """A promise was not kept."""

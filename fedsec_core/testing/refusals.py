@@ -17,8 +17,9 @@ from fedsec_core.testing.promises import Broken
 def may_refuse(bench: Bench) -> Iterator[None]:
     """Let pass an error that was raised on purpose and tells a person what to change.
 
-    That is TooFewRows, DataError, and any other FedsecError that names a parameter of the component (or
-    anything at all, if it has none). Raises Broken in place of every other error.
+    That is TooFewRows, DataError, a scenario refused because of this component, and any other
+    FedsecError that names a parameter (or anything at all, if there are none). Raises Broken in place
+    of every other error.
     """
     try:
         yield
@@ -27,6 +28,8 @@ def may_refuse(bench: Bench) -> Iterator[None]:
     except FedsecError as error:
         if not on_purpose(error):
             raise Broken(f"it breaks where it may only refuse: {error}") from error
+        if isinstance(error, ScenarioError) and bench.offer.name in str(error):
+            return
         parameters = [field.alias for field in attrs.fields(bench.kind)]
         named = any(re.search(rf"\b{re.escape(name)}\b", str(error)) for name in parameters)
         if parameters and not named:

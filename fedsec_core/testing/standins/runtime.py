@@ -66,7 +66,9 @@ class BuildingLines:
     def build_networks(self, spec: Spec) -> nn.Module:
         network = nn.Sequential()
         network.add_module("body", Centred())
-        head = Single(spec.classes) if self.asked.single else nn.Linear(int(np.prod(spec.shape)), spec.classes)
+        head = (
+            Single(spec.classes) if self.asked.single else nn.Linear(int(np.prod(spec.shape)), spec.classes)
+        )
         network.add_module("head", head)
         return network
 

@@ -107,7 +107,7 @@ class BadNetsAttack:
         for name, number in (("target", self.target), ("source", self.source)):
             if number is not None and number >= len(classes):
                 known = ", ".join(f"{index} = {label}" for index, label in enumerate(classes))
-                raise FedsecError(f"badnets: {name} = {number} is no class of the data; known: {known}")
+                raise FedsecError(f"{name} = {number} is no class of the data; known: {known}")
 
     def _pictures(self, trigger: Trigger, view: View) -> dict[str, Picture]:
         grey = torch.full((1, *trigger.picture.shape), 0.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import torch
 from attrs import define
@@ -68,7 +70,7 @@ class ClassificationEvaluator:
 
 def metric_name(of_class: str) -> str:
     """Return a class name as it stands in the name of a metric: `Basal Cell` is `basal-cell`."""
-    return of_class.lower().replace(" ", "-")
+    return re.sub(r"[^a-z0-9]+", "-", of_class.lower()).strip("-")
 
 
 def local_accuracy(view: LocalView, task: str) -> tuple[int, float | None]:

@@ -54,7 +54,7 @@ def read_splits(
 
     Images are uint8 or floats in [0, 1], (N, H, W), (N, H, W, 1) or (N, H, W, 3), and become
     [N, C, H, W]; labels are integers, (N,) or (N, 1). `{split}_patient`, `_site` and `_group`,
-    integers or unicode, become metadata. Without `classes` the names are the numbers, and every
+    integers or unicode, become metadata; all splits have them, or none. Without `classes` the names are the numbers, and every
     number must occur in the training labels. Without `val` keys that split is empty. `resize` is
     the edge of the square that images are resized to. Nothing is ever unpickled. Raises
     DataError, in one line with the path, for a file that cannot be used.
@@ -72,6 +72,8 @@ def read_splits(
             if splits[name].pixels.shape[1:] != train.pixels.shape[1:]:
                 shapes = _shapes(splits[name], train)
                 raise archive.fault(f"{name}_images and train_images differ in shape: {shapes}")
+            for kind in splits[name].metadata.keys() ^ train.metadata.keys():
+                raise archive.fault(f"only some splits have the metadata {kind}; all must, or none")
         names = classes or _number_classes(archive, train.y)
         _check_classes(archive, splits, names, task)
     return Splits(**splits, classes=names, task=task, title=title, source=str(path))

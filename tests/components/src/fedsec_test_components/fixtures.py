@@ -113,7 +113,6 @@ def fedsec(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         capsys.readouterr()
         with pytest.raises(SystemExit) as exit_:
             main([str(argument) for argument in arguments])
-            raise SystemExit(0)
         output = capsys.readouterr()
         return Ran(int(exit_.value.code or 0), output.out, output.err)
 

@@ -51,7 +51,7 @@ class Scaling:
 class Pairing:
     @hookimpl
     def transform_updates(self, rows: Rows, weights: Tensor) -> tuple[Rows, Tensor]:
-        pairs = torch.arange(len(rows)).split(2)
+        pairs = torch.split(torch.arange(len(rows)), 2)
         mixed = torch.stack([rows.matrix[pair].mean(dim=0) for pair in pairs])
         return Rows(mixed), torch.stack([weights[pair].sum() for pair in pairs])
 

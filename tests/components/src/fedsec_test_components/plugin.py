@@ -115,7 +115,7 @@ class Sum(Component):
 
 @attrs.frozen(kw_only=True)
 class Witness(Component):
-    """Measures one figure per round, and shows what evaluation can give back; may go wrong or stop the run."""
+    """Measures one figure per round and shows what evaluation can give back; may go wrong."""
 
     awry: Literal["", "nan", "raises", "interrupt", "kind"] = parameter("", doc="what goes wrong")
     since: int = parameter(0, doc="from which round on", at_least=0)

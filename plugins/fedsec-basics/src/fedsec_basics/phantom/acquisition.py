@@ -68,7 +68,8 @@ def expose(density: Array, machine: Machines, noise: float, channels: int, rng: 
         image = image ** machine.stain.astype(np.float32)[:, :, None, None]
     grain = rng.standard_normal(image.shape, dtype=np.float32)
     image = image + grain * (noise * column(machine.noise))[:, None]
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    exposed: Array = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    return exposed
 
 
 def blur(images: Array, sigma: Array) -> Array:

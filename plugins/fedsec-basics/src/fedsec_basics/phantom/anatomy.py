@@ -10,8 +10,8 @@ from fedsec_basics.phantom.arrays import Array, column, soft, take
 SUBTLE = 0.04
 """Share of findings that hardly show: what bounds the accuracy anyone can reach."""
 
-DENSEST = 0.6
-"""What a nodule or infiltrate adds at most; lung filled with fluid has about 0.4 more than air."""
+DENSEST = 0.75
+"""What a nodule or infiltrate adds at most; fluid in place of air adds about 0.4."""
 
 LEFT, RIGHT = -1.0, 1.0
 """The sides of the image; the heart leans to the right of the image, as on a radiograph."""
@@ -111,8 +111,8 @@ class Findings:
         n = len(names)
         severity = np.where(rng.random(n) < SUBTLE, 0.1 * rng.random(n), 1 - rng.random(n) ** 3)
 
-        def only(name: str, low: float, high: float) -> Array:
-            return np.where(names == name, contrast * (low + (high - low) * severity), 0)
+        def only(name: str, strongest: float) -> Array:
+            return np.where(names == name, contrast * (strongest * severity), 0)
 
         distance, angle = np.sqrt(rng.uniform(0, 1, n)), rng.uniform(0, 2 * np.pi, n)
         small = rng.uniform(0.14, 0.2, n)
@@ -121,10 +121,10 @@ class Findings:
             u=0.6 * distance * np.cos(angle),
             v=0.4 * distance * np.sin(angle) + np.where(names == "nodule", -0.3, 0.15),
             radius=np.where(names == "nodule", small, rng.uniform(0.4, 0.55, n)),
-            nodule=only("nodule", 0.0, 1.25),
-            infiltrate=only("infiltrate", 0.0, 0.85),
-            effusion=only("effusion", 0.0, 1.1),
-            heart=1 + only("cardiomegaly", 0.0, 1.1),
+            nodule=only("nodule", 1.25),
+            infiltrate=only("infiltrate", 0.85),
+            effusion=only("effusion", 1.1),
+            heart=1 + only("cardiomegaly", 1.1),
             waves=rng.uniform(-1, 1, (n, 4, 3)) * np.array([9.0, 9.0, np.pi]),
         )
 
@@ -169,12 +169,13 @@ def _filling(
     cloud = np.ones_like(x)
     for wave in findings.waves.transpose(1, 2, 0):
         cloud += 0.25 * np.cos(column(wave[0]) * x + column(wave[1]) * y + column(wave[2]))
-    filled = blob * (column(findings.nodule) + column(findings.infiltrate) * np.clip(cloud, 0, 2))
-    filled = DENSEST * np.tanh(filled / DENSEST)
+    strength = column(findings.nodule) + column(findings.infiltrate) * np.clip(cloud, 0, 2)
+    filled: Array = DENSEST * np.tanh(blob * strength / DENSEST)
     # Fluid climbs at the outer wall: the meniscus sign.
     height = column(findings.effusion)
     level = dome - height * (0.7 + 0.5 * np.clip(across, -1, 1.2))
-    return filled + np.where(height > 0, 0.9 * column(chest.air) * soft(y - level, 18), 0)
+    filled += np.where(height > 0, 0.9 * column(chest.air) * soft(y - level, 18), 0)
+    return filled
 
 
 def _body(x: Array, y: Array) -> Array:

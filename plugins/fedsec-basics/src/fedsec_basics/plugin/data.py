@@ -92,7 +92,7 @@ class Npz(Component):
 
     Images (N, H, W) or (N, H, W, 3), uint8 or floats in 0..1; labels (N,) or (N, 1), integers;
     the `val` keys may be left out. `{split}_patient`, `{split}_site` and `{split}_group`, integers
-    or unicode strings, become metadata.
+    or unicode strings, become metadata; all splits have them, or none.
     """
 
     path: Path = parameter(doc="The file; a relative path starts at the scenario's folder.")

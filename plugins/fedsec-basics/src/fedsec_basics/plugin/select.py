@@ -72,4 +72,3 @@ class Uniform(_Droppable):
         from fedsec_basics.selection import UniformSelection
 
         return UniformSelection(self)
-

@@ -1,0 +1,16 @@
+"""The rules keep the promises of all components."""
+
+from __future__ import annotations
+
+from fedsec_core.testing import Case, Check, contract
+
+
+@contract(
+    "fedsec-robust",
+    Case("krum", {"f": 2}),
+    Case("krum", {"f": "true"}),
+    Case("multi-krum", {"f": 2}),
+    Case("multi-krum", {"f": 0, "m": 1}),
+)
+def test_contract(check: Check) -> None:
+    check()
