@@ -18,12 +18,13 @@ DESCRIPTIONS := pyproject.toml constraints.txt plugins/requirements.txt tests/co
                 $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types format clean
+.PHONY: help install demo test lint types format bench reproduce clean
 
 help:
 	@echo "make demo     run the quickstart scenario and say where its report is"
 	@echo "make test     check style and types, run all tests"
 	@echo "make lint     check style only          make types    check types only"
+	@echo "make bench    time it beside a plain loop   make reproduce  measure docs/results again"
 	@echo "make format   put the code into shape   make clean    remove what make and the tests left"
 
 install: $(READY)
@@ -52,6 +53,12 @@ types: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/federation.py
+
+reproduce: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python docs/results/reproduce.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

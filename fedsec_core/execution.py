@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from fedsec_core.data import Dataset
 from fedsec_core.state import Layout
-from fedsec_core.worker import Answer, Asking, Blueprint, Task, Worker
+from fedsec_core.tasks import Answer, Asking, Blueprint, Task
+from fedsec_core.worker import Worker
 
 
 class Executor(Protocol):

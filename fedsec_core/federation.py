@@ -21,9 +21,9 @@ from fedsec_core.playing import Play, play
 from fedsec_core.records import EndRecord, RoundRecord
 from fedsec_core.scenario.model import Scenario
 from fedsec_core.streams import Stream
+from fedsec_core.tasks import Blueprint
 from fedsec_core.views import Candidate
 from fedsec_core.vocabulary import Knowledge, Role
-from fedsec_core.worker import Blueprint
 
 
 class Federation:

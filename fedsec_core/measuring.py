@@ -12,7 +12,7 @@ from fedsec_core.evaluation import RunView, Truth, View
 from fedsec_core.findings import Findings
 from fedsec_core.reference import cached
 from fedsec_core.scenario.model import Slot
-from fedsec_core.worker import Asking
+from fedsec_core.tasks import Asking
 
 if TYPE_CHECKING:
     from fedsec_core.federation import Federation

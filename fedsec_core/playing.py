@@ -16,10 +16,10 @@ from fedsec_core import digests, scoring, server_path
 from fedsec_core.hooks import ServerHooks
 from fedsec_core.rounds import AttackView, Round
 from fedsec_core.streams import Stream
+from fedsec_core.tasks import Answer, Task
 from fedsec_core.updates import Rows, Update, Verdict
 from fedsec_core.views import Grants
 from fedsec_core.vocabulary import Role
-from fedsec_core.worker import Answer, Task
 
 if TYPE_CHECKING:
     from fedsec_core.federation import Federation

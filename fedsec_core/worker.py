@@ -9,11 +9,11 @@ from typing import Any
 
 import attrs
 import numpy as np
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 from torch import Tensor, nn
 
 from fedsec_core import steps as step_extensions
-from fedsec_core.data import Dataset, Spec
+from fedsec_core.data import Dataset
 from fedsec_core.errors import FedsecError, PluginError
 from fedsec_core.evaluation import LocalView
 from fedsec_core.hooks.clients import ClientHooks, Stores
@@ -22,61 +22,10 @@ from fedsec_core.rounding import portion
 from fedsec_core.scenario.model import Slot
 from fedsec_core.state import Layout
 from fedsec_core.streams import Stream
+from fedsec_core.tasks import Answer, Asking, Blueprint, Task
 from fedsec_core.updates import Update
 from fedsec_core.views import Broadcast, Client
 from fedsec_core.vocabulary import Role
-
-
-@frozen(eq=False)
-class Blueprint:
-    """All that a worker is made from; it can be pickled and holds nothing that runs."""
-
-    slots: tuple[Slot, ...]
-    seed: int
-    rounds: int
-    spec: Spec
-    local_test: float
-    attackers: Mapping[str, tuple[int, ...]]
-    """The clients of each attack, by label; empty in a clean twin."""
-    train: Dataset
-    val: Dataset
-    test: Dataset
-    partition: tuple[np.ndarray, ...]
-    server_data: Dataset | None
-
-
-@frozen(eq=False)
-class Task:
-    """The training of one client in one round, as the server orders it."""
-
-    client: int
-    round: int
-    cohort: tuple[int, ...]
-    state: Tensor
-    extra: Mapping[str, Tensor]
-    """What was announced to this client."""
-    active: tuple[str, ...] = ()
-    """The labels of the attacks that hold this client and are active."""
-
-
-@frozen(eq=False)
-class Answer:
-    """What came of a task."""
-
-    client: int
-    update: Update
-    digest: str
-    """Of row and buffers, made where they were made."""
-
-
-@frozen(eq=False)
-class Asking:
-    """Whose model to ask: after which round, with which state, of which client (None: the server's)."""
-
-    number: int
-    state: Tensor
-    client: int | None = None
-    served: bool = True
 
 
 @define(eq=False)

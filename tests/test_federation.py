@@ -13,7 +13,7 @@ from fedsec_core.execution import InProcess
 from fedsec_core.federation import Federation
 from fedsec_core.records import RoundRecord
 from fedsec_core.scenario import load
-from fedsec_core.worker import Answer, Blueprint, Task
+from fedsec_core.tasks import Answer, Blueprint, Task
 
 
 def play(

@@ -167,7 +167,7 @@ def describe(kind: Any) -> str:
 
 
 def _looks_like(raw: object, kind: Any) -> bool:
-    """Tell whether the shape of `raw` shows that `kind` was meant, so that its faults are the ones to tell."""
+    """Tell whether the shape of `raw` shows that `kind` was meant: then its faults are the ones to tell."""
     if isinstance(raw, Mapping):
         return attrs.has(kind)
     return _is_sequence(kind) if isinstance(raw, (list, tuple)) else False

@@ -23,7 +23,7 @@ COHORT = 12
 def merged(bench: Bench, round: Round) -> Tensor:
     """Return the step [d] float64 that a fresh component makes of the rows of `round`, by its examples."""
     weights = torch.tensor(round.examples, dtype=torch.float64)
-    return bench.federation().hooks.aggregate_updates(round.rows, weights, round)
+    return bench.server().aggregate_updates(round.rows, weights, round)
 
 
 @promise("aggregate_updates")

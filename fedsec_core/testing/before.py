@@ -17,7 +17,7 @@ from fedsec_core.updates import Rows
 def changed(bench: Bench, round: Round) -> tuple[Rows, Tensor]:
     """Return the rows and weights that a fresh component hands on."""
     weights = torch.tensor(round.examples, dtype=torch.float64)
-    return bench.federation().hooks.transform_updates(round.rows, weights, round)
+    return bench.server().transform_updates(round.rows, weights, round)
 
 
 @promise("transform_updates")

@@ -20,7 +20,7 @@ from fedsec_core.data import Dataset
 from fedsec_core.execution import InProcess
 from fedsec_core.federation import Federation
 from fedsec_core.hooks import ServerHooks
-from fedsec_core.hooks.members import Member, Members
+from fedsec_core.hooks.members import Member
 from fedsec_core.records import EndRecord, RoundRecord
 from fedsec_core.rounds import Round
 from fedsec_core.scenario import Scenario, Slot, load
@@ -91,10 +91,10 @@ class Bench:
 
     def answered(self) -> frozenset[str]:
         """Return the hooks that the built component answers."""
-        return frozenset(self.alone().members[0].calls)
+        return frozenset(self.server().members[0].calls)
 
-    def alone(self) -> Members:
-        """Return fresh hooks with the case's component and nobody else."""
+    def server(self) -> ServerHooks:
+        """Return the server's hooks with the case's component, freshly built, and nobody else."""
         return ServerHooks([self.slot], SEED)
 
     def scenario(
@@ -175,7 +175,7 @@ def play(federation: Federation) -> Played:
             f"its {record.diverged} overflows in round {record.number}: give the case milder settings",
         )
         records.append(record)
-        states.append(federation.state)
+        states.append(federation.state.clone())
     return Played(federation, records, states, federation.finish("done"))
 
 

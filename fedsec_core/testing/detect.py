@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedsec_core import server_path
+from fedsec_core.hooks import ServerHooks
 from fedsec_core.rounds import Round
-from fedsec_core.testing.bench import Bench, permuted, with_rows
+from fedsec_core.testing.bench import SEED, Bench, permuted, with_rows
 from fedsec_core.testing.marks import TOLERANCE
 from fedsec_core.testing.promises import promise, require
 from fedsec_core.updates import Verdict
@@ -18,12 +19,12 @@ from fedsec_core.vocabulary import Role
 
 def judged(bench: Bench, rounds: Sequence[Round]) -> list[Verdict | None]:
     """Return what fresh components say of one round after another, the whole server path in between."""
-    federation = bench.federation()
-    aggregate = federation.scenario.the(Role.AGGREGATE)
+    scenario = bench.scenario()
+    hooks, aggregate = ServerHooks(scenario.slots, SEED), scenario.the(Role.AGGREGATE)
     found = []
     for round in rounds:
-        outcome = server_path.merge(federation.hooks, aggregate, round)
-        federation.hooks.observe_round(outcome.round)
+        outcome = server_path.merge(hooks, aggregate, round)
+        hooks.observe_round(outcome.round)
         found.append(outcome.verdicts.get(bench.slot.label))
     return found
 
@@ -80,4 +81,4 @@ def check_judges_updates_that_are_not_finite(bench: Bench) -> None:
         for places in ([0], slice(None)):
             rows = round.rows.matrix.clone()
             rows[places, 0] = bad
-            bench.federation().hooks.detect_anomalies(with_rows(round, rows))
+            bench.server().detect_anomalies(with_rows(round, rows))

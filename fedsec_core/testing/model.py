@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fedsec_core.data import Spec
+from fedsec_core.federation import Federation
 from fedsec_core.hooks.clients import ClientHooks
 from fedsec_core.state import Networks
 from fedsec_core.testing.bench import SEED, Bench
@@ -16,8 +17,9 @@ from fedsec_core.vocabulary import Capability
 
 def built(bench: Bench) -> tuple[Networks, Spec]:
     """Return fresh networks for the data of the case's scenario."""
-    spec = bench.federation().splits.spec
-    return ClientHooks(bench.scenario().slots, SEED).build_networks(spec), spec
+    scenario = bench.scenario()
+    spec = Federation.load(scenario, SEED).spec
+    return ClientHooks(scenario.slots, SEED).build_networks(spec), spec
 
 
 def images(spec: Spec, count: int) -> Tensor:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from fedsec_core.errors import FedsecError
-from fedsec_core.testing.bench import Bench
+from fedsec_core.federation import Federation
+from fedsec_core.testing.bench import SEED, Bench
 from fedsec_core.testing.promises import Broken, promise, require
 from fedsec_core.testing.refusals import on_purpose
 
 
 def divided(bench: Bench) -> tuple[tuple[np.ndarray, ...], int]:
     """Return the parts of a fresh split and the number of samples that were there to share."""
-    federation = bench.federation()
-    train = federation.splits.train
-    parts = federation.hooks.partition_data(train.y.numpy(), train.metadata)
+    train = Federation.load(bench.scenario(), SEED).train
+    parts = bench.server().partition_data(train.y.numpy(), train.metadata)
     return parts, len(train)
 
 
@@ -46,9 +46,8 @@ def check_splits_the_same_way_for_the_same_seed(bench: Bench) -> None:
 @promise("partition_data")
 def check_refuses_a_split_that_is_impossible(bench: Bench) -> None:
     """One sample without metadata makes one client, or a FedsecError that says why not."""
-    hooks = bench.federation().hooks
     try:
-        hooks.partition_data(np.zeros(1, dtype=np.int64), {})
+        bench.server().partition_data(np.zeros(1, dtype=np.int64), {})
     except FedsecError as error:
         if not on_purpose(error) and error.__cause__ is not None:
             raise Broken(f"it breaks where it may only refuse: {error}") from error

@@ -17,7 +17,7 @@ def candidates(count: int) -> list[Candidate]:
 @promise("select_clients")
 def check_chooses_as_many_as_it_says(bench: Bench) -> None:
     """`cohort_size` is the size of every cohort, where it is not None."""
-    hooks = bench.federation().hooks
+    hooks = bench.server()
     for count in (1, 2, 10):
         told = bench.component.cohort_size(count)
         for number in ROUNDS:
@@ -28,7 +28,7 @@ def check_chooses_as_many_as_it_says(bench: Bench) -> None:
 @promise("select_clients")
 def check_chooses_somebody(bench: Bench) -> None:
     """In ten rounds at least one client takes part."""
-    hooks = bench.federation().hooks
+    hooks = bench.server()
     chosen = {client for number in ROUNDS for client in hooks.select_clients(candidates(10), number)}
     require(bool(chosen), "in ten rounds it chooses nobody")
 
@@ -36,5 +36,5 @@ def check_chooses_somebody(bench: Bench) -> None:
 @promise("select_clients")
 def check_works_when_nobody_is_there(bench: Bench) -> None:
     """Of no candidates (all are absent) comes an empty cohort."""
-    chosen = bench.federation().hooks.select_clients([], 1)
+    chosen = bench.server().select_clients([], 1)
     require(chosen == (), f"of no candidates it chooses {chosen}")

@@ -54,10 +54,10 @@ def read_splits(
 
     Images are uint8 or floats in [0, 1], (N, H, W), (N, H, W, 1) or (N, H, W, 3), and become
     [N, C, H, W]; labels are integers, (N,) or (N, 1). `{split}_patient`, `_site` and `_group`,
-    integers or unicode, become metadata; all splits have them, or none. Without `classes` the names are the numbers, and every
-    number must occur in the training labels. Without `val` keys that split is empty. `resize` is
-    the edge of the square that images are resized to. Nothing is ever unpickled. Raises
-    DataError, in one line with the path, for a file that cannot be used.
+    integers or unicode, become metadata; all splits have them, or none. Without `classes` the
+    names are the numbers, and every number must occur in the training labels. Without `val` keys
+    that split is empty. `resize` is the edge of the square that images are resized to. Nothing is
+    ever unpickled. Raises DataError, in one line with the path, for a file that cannot be used.
     """
     with _open(path) as archive:
         train = archive.split("train", resize)

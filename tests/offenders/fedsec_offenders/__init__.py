@@ -1,0 +1,1 @@
+"""Components that each break promises, for the tests of the conformance kit."""
