@@ -28,13 +28,11 @@ def plain(federation: Federation, rounds: int) -> float:
     accuracy = 0.0
     for _ in range(rounds):
         states = [locally_trained(server, x, y) for x, y in shares]
-        weights = [len(y) / len(train) for _, y in shares]
-        server.load_state_dict(
-            {
-                name: sum(w * state[name] for w, state in zip(weights, states, strict=True))
-                for name in states[0]
-            }
-        )
+        mean = {name: torch.zeros_like(tensor) for name, tensor in states[0].items()}
+        for state, (_, y) in zip(states, shares, strict=True):
+            for name, tensor in state.items():
+                mean[name] += tensor * (len(y) / len(train))
+        server.load_state_dict(mean)
         server.eval()
         with torch.no_grad():
             accuracy = float((server(test.x).argmax(1) == test.y).double().mean())

@@ -65,6 +65,7 @@ class Federation:
         self.last_selected: dict[int, int] = {}
         self.overlaps = overlaps.find(self.splits, self.partition)
         self.digest = digests.chain("", {"partition": digests.of_arrays(self.partition)})
+        self._refuse_empty_val()
         self.measuring = Measuring(self)
 
     @staticmethod
@@ -94,6 +95,11 @@ class Federation:
             partition=self.partition,
             server_data=self.server_data,
         )
+
+    def _refuse_empty_val(self) -> None:
+        for slot in self.scenario.slots:
+            if slot.keys.on == "val" and not len(self.splits.val):
+                raise FedsecError(f"{slot.title} evaluates on val, but the data have no validation split")
 
     def _refuse_conflicts(self) -> None:
         """Refuse two attacks that hold a client in the same round and answer the same hook."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from fedsec_core.errors import FedsecError
 from fedsec_core.execution import InProcess
 from fedsec_core.federation import Federation
 from fedsec_core.records import RoundRecord
@@ -263,3 +265,53 @@ def test_exact_duplicates_across_splits_are_found(tables: dict[str, Any]) -> Non
     federation, _ = play(tables)
     assert federation.overlaps.test_in_train == 3
     assert federation.overlaps.warnings() == ["3 test images are exact duplicates of training images"]
+
+
+def test_one_component_acts_in_many_places_and_its_sides_speak_by_announcement_and_extra(
+    tables: dict[str, Any], tmp_path: Path
+) -> None:
+    tables["protect"] = [{"use": "herald"}]
+    _, records = play(tables, reference=tmp_path)
+    found = [
+        {name.removeprefix("herald."): value for name, value in record.metrics.items() if "herald" in name}
+        for record in records
+    ]
+    assert [each["heard"] for each in found] == [None, 1.0, 2.0, 3.0]
+    # 160 samples over 6 clients in batches of 8: 4 batches each, counted in the clients' own stores
+    assert [each["batches"] for each in found] == [0.0, 24.0, 48.0, 72.0]
+    assert [each["observed"] for each in found] == [0.0, 1.0, 2.0, 3.0]
+    assert len({each["accuracy_apart"] for each in found}) == 1
+    assert len(list(tmp_path.glob("mean-image-*.safetensors"))) == 1
+
+
+def test_private_parts_stay_with_their_clients(tables: dict[str, Any]) -> None:
+    tables["train"]["shared"] = ["body"]
+    tables["partition"]["local_test"] = 0.3
+    tables["evaluate"] = [{"use": "classification"}]
+    federation, records = play(tables)
+    assert federation.layout.private == ("head",)
+    assert federation.layout.d == 64 * 8 + 8
+    assert records[-1].metrics["classification.accuracy"] is None
+    assert records[-1].metrics["classification.mean_client_accuracy"] is not None
+    heads = [federation.measuring.view(3, ()).networks(client).head.weight for client in (0, 1)]
+    assert not torch.equal(*heads)
+
+
+def test_asking_one_model_of_a_federation_with_private_parts_is_refused(tables: dict[str, Any]) -> None:
+    tables["train"]["shared"] = ["body"]
+    with pytest.raises(FedsecError, match="there is no one model: head never leaves the clients"):
+        play(tables)
+
+
+def test_evaluating_on_an_empty_validation_split_is_refused(tables: dict[str, Any]) -> None:
+    tables["data"]["val"] = 0
+    tables["evaluate"][0]["on"] = "val"
+    with pytest.raises(FedsecError, match="evaluates on val, but the data have no validation split"):
+        play(tables)
+
+
+def test_a_variant_may_have_rounds_of_its_own_and_no_other_seed(tables: dict[str, Any]) -> None:
+    longer = load({**tables, "variant": [{"as": "longer", "set": {"scenario.rounds": 5}}]})
+    assert (longer.main.rounds, longer.variants["longer"].rounds) == (3, 5)
+    with pytest.raises(FedsecError, match=r"a variant may change scenario\.rounds, nothing else"):
+        load({**tables, "variant": [{"as": "other", "set": {"scenario.seed": 5}}]})

@@ -5,35 +5,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fedsec_core.runs.api import Result
+
+WIDE = 200
+"""Columns where stdout is no terminal: nothing is cut off in a log."""
 
 
 def show_results(results: Sequence[Result]) -> None:
     """Print every result; several scenarios stand side by side in one table."""
     console = Console()
-    several = len(results) > 1
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(_table(results))
+    for result in results:
+        for line in _lines(result):
+            console.print(line, highlight=False, soft_wrap=True)
+
+
+def _table(results: Sequence[Result]) -> Table:
     tables = [result.table() for result in results]
-    names = list(dict.fromkeys(name for table in tables for name in table.brief()))
     seeds = max(table.seeds for table in tables)
     shown = Table(title=f"at the end, mean ± spread of {seeds} seeds" if seeds > 1 else "at the end")
-    shown.add_column("metric")
+    shown.add_column("metric", no_wrap=True)
     for result, table in zip(results, tables, strict=True):
         for column in table.columns:
-            shown.add_column(f"{result.folder.name}\n{column}" if several else column, justify="right")
-    for name in names:
+            title = f"{result.folder.name}\n{column}" if len(results) > 1 else column
+            shown.add_column(title, justify="right")
+    for name in dict.fromkeys(name for table in tables for name in table.brief()):
         cells = [str(cell) for table in tables for cell in table.rows.get(name, ["-"] * len(table.columns))]
-        shown.add_row(name, *cells)
-    console.print(shown)
-    for result in results:
-        for claim in result.claims:
-            console.print(f"[bold]{claim.verdict}[/bold]: {claim.says}", highlight=False)
-            console.print(f"    {claim.why}", highlight=False, style="dim")
-        for each in result.federations:
-            if each.status not in ("done",):
-                console.print(f"{each.variant} seed {each.seed}: {each.status}: {each.facts.get('why', '')}")
-        report = result.folder / "report.html"
-        console.print(
-            f"results: {report if report.exists() else result.folder}", highlight=False, soft_wrap=True
-        )
+        if set(cells) != {"-"}:
+            shown.add_row(name, *cells)
+    return shown
+
+
+def _lines(result: Result) -> list[str]:
+    lines = []
+    for claim in result.claims:
+        lines += [
+            f"[bold]{claim.verdict}[/bold]: {escape(claim.says)}",
+            f"    [dim]{escape(claim.why)}[/dim]",
+        ]
+    for each in result.federations:
+        if each.status != "done":
+            why = escape(str(each.facts.get("why", "")))
+            lines.append(f"{each.variant} seed {each.seed}: {each.status}: {why}")
+    warnings = [text for each in result.federations for text in each.facts["data"]["warnings"]]
+    lines += [f"[bold]warning[/bold]: {text}" for text in dict.fromkeys(warnings)]
+    report = result.folder / "report.html"
+    lines.append(f"results: {escape(str(report if report.exists() else result.folder))}")
+    return lines

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from fedsec_core.catalogue import Catalogue
 from fedsec_core.component import Component, parameter
@@ -160,12 +160,22 @@ class _Loading:
                 known = ["as", "set", *(role.value for role in Role)]
                 self._fault((*path, key), "unknown key" + did_you_mean(key, known))
         before = len(self.faults)
+        if head is not None:
+            head = self._head_of_variant(tables, head, path)
         scenario = self._scenario(tables, head, lambda at: (*path, *at) if at and at[0] in moved else at)
         said = {(fault.path, fault.message) for fault in self.faults[:before]}
         # what is wrong in the main scenario is wrong in every variant: say it once
         new = [fault for fault in self.faults[before:] if (fault.path, fault.message) not in said]
         self.faults[before:] = new
         return name, scenario
+
+    def _head_of_variant(self, tables: Mapping[str, Any], main: Head, path: Path) -> Head | None:
+        """A variant may have other rounds; name, seeds and twin are those of the experiment."""
+        head: Head | None = self._structure(tables["scenario"], Head, (*path, "set"))
+        if head is not None and evolve(head, rounds=main.rounds) != main:
+            self._fault((*path, "set"), "a variant may change scenario.rounds, nothing else of [scenario]")
+            return None
+        return head
 
     def _scenario(self, tables: Mapping[str, Any], head: Head | None, place: Any) -> Scenario | None:
         before = len(self.faults)

@@ -57,7 +57,10 @@ def document(experiment: Experiment) -> dict[str, Any]:
             for role in Role
             if ours.get(role.value) != tables.get(role.value)
         }
-        variants.append({"as": name, **{role: table for role, table in changed.items() if table is not None}})
+        table: dict[str, Any] = {"as": name, **{r: t for r, t in changed.items() if t is not None}}
+        if ours["scenario"]["rounds"] != tables["scenario"]["rounds"]:
+            table["set"] = {"scenario.rounds": ours["scenario"]["rounds"]}
+        variants.append(table)
     if variants:
         tables["variant"] = variants
     if experiment.claims:

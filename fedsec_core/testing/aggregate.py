@@ -48,6 +48,21 @@ def check_returns_the_row_when_all_rows_are_equal(bench: Bench) -> None:
 
 
 @promise("aggregate_updates")
+def check_is_a_weighted_sum_if_it_says_so(bench: Bench) -> None:
+    """A rule that provides `linear` makes of the sum of two rounds the sum of their steps.
+
+    The core relies on it: buffers are merged by their mean, and rows need not be kept.
+    """
+    if Capability.LINEAR not in bench.component.provides:
+        return
+    first, *_, last = bench.received()
+    together = with_rows(first, 2 * first.rows.matrix - last.rows.matrix)
+    expected = 2 * merged(bench, first) - merged(bench, with_rows(first, last.rows.matrix))
+    found = merged(bench, together)
+    require(near(found, expected), "it provides linear, but is no weighted sum of the rows")
+
+
+@promise("aggregate_updates")
 def check_merges_every_cohort_that_it_does_not_refuse(bench: Bench) -> None:
     """`refuse_cohort` tells before a run which cohorts are too small, down to a single row."""
     round = bench.received()[0]

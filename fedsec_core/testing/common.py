@@ -24,12 +24,13 @@ from fedsec_core.testing.bench import Bench, Played, play, worker
 from fedsec_core.testing.marks import difference, fingerprint, same_bits, watched
 from fedsec_core.testing.promises import DUTIES, promise, require
 from fedsec_core.testing.refusals import may_refuse
-from fedsec_core.vocabulary import Role
+from fedsec_core.vocabulary import Capability, Knowledge, Role
 
 HEAVY = ("torch", "numpy", "pandas", "sklearn", "scipy", "PIL", "matplotlib")
 SUMMARY = 120
 """Characters of the first line of a docstring, which listings show."""
 
+TOLD = {"needs": Capability, "hides": Capability, "provides": Capability, "knows": Knowledge}
 IN_ROUNDS = (
     "announce",
     "prepare_broadcast",
@@ -92,6 +93,14 @@ def check_documents_itself_and_every_parameter(bench: Bench) -> None:
     for field in attrs.fields(bench.kind):
         documented = str(field.metadata.get("doc", "")).strip()
         require(bool(documented), f"{field.alias} has no documentation: declare it with parameter(doc=...)")
+
+
+@promise()
+def check_tells_of_itself_in_the_words_of_the_core(bench: Bench) -> None:
+    """What it needs, hides, provides and knows are members of the core's closed lists."""
+    for told, words in TOLD.items():
+        unknown = [each for each in getattr(bench.component, told) if not isinstance(each, words)]
+        require(not unknown, f"its {told} holds {unknown[:1]}, which is no {words.__name__}")
 
 
 @promise()

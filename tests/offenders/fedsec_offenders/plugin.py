@@ -50,6 +50,20 @@ class Picky(Sum):
 
 
 @attrs.frozen(kw_only=True)
+class Bent(Sum):
+    """Takes the median of every coordinate."""
+
+
+@attrs.frozen(kw_only=True)
+class Wordy(Sum):
+    """Needs something that nobody knows of."""
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset({"individual_updates"})  # type: ignore[arg-type]
+
+
+@attrs.frozen(kw_only=True)
 class Fragile(Offender):
     """Passes NaN on without declaring a weighted sum."""
 

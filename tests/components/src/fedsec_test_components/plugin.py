@@ -166,3 +166,17 @@ class Shield(Component):
         from fedsec_test_components.shielding import Shielding
 
         return Shielding(self)
+
+
+@attrs.frozen(kw_only=True)
+class Herald(Component):
+    """A method in five places: announces, extends training, sends extra tensors, judges, remembers."""
+
+    @property
+    def extends(self) -> frozenset[str]:
+        return frozenset({"batch", "update"})
+
+    def build(self) -> object:
+        from fedsec_test_components.heralding import Heralding
+
+        return Heralding()

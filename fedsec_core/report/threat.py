@@ -1,0 +1,123 @@
+"""The threat model of each variant: who attacked when, and what every side was told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli
+from attrs import frozen
+
+from fedsec_core.report import text
+from fedsec_core.runs.reading import FederationResult, Found
+from fedsec_core.vocabulary import Role
+
+DEFENCES = (Role.DETECT, Role.BEFORE, Role.AGGREGATE, Role.AFTER, Role.PROTECT)
+
+
+@frozen
+class Attack:
+    """One attack as it was granted and drawn, in words."""
+
+    label: str
+    component: str
+    paper: str
+    chosen: str
+    clients: tuple[str, ...]
+    """The clients drawn, a line for each draw that differs between seeds."""
+    rounds: str
+    join: str
+    outside: str
+    told: tuple[str, ...]
+    dry_runs: int
+    """How often it asked what the server would do, over all seeds."""
+
+
+@frozen
+class Defence:
+    """One component of the server or of a protection, and what it was told."""
+
+    role: str
+    label: str
+    component: str
+    paper: str
+    told: tuple[str, ...]
+
+
+@frozen
+class Model:
+    """A threat model, and the variants that share it."""
+
+    variants: tuple[str, ...]
+    attacks: tuple[Attack, ...]
+    defences: tuple[Defence, ...]
+
+
+def models(found: Found, scenario: Path) -> list[Model]:
+    """Return the threat models of a run folder, each with the variants it holds for."""
+    tables = tomli.loads(scenario.read_text(encoding="utf-8")) if scenario.exists() else {}
+    shared: dict[tuple[tuple[Attack, ...], tuple[Defence, ...]], list[str]] = {}
+    for variant in dict.fromkeys(variant for variant, twin in found.columns() if not twin):
+        runs = found.of(variant)
+        key = (tuple(_attacks(runs, _settings(tables, variant))), tuple(_defences(runs[0])))
+        shared.setdefault(key, []).append(variant)
+    return [Model(tuple(variants), *key) for key, variants in shared.items()]
+
+
+def malicious(run: FederationResult) -> list[int]:
+    """Return the clients that some attack holds, ascending; in a twin those that would attack."""
+    return sorted({client for clients in run.facts["attackers"].values() for client in clients})
+
+
+def _settings(tables: Mapping[str, Any], variant: str) -> dict[str, Mapping[str, Any]]:
+    """Return the attack tables of a variant, by label."""
+    own: Mapping[str, Any] = next((each for each in tables.get("variant", ()) if each["as"] == variant), {})
+    return {table.get("as", table["use"]): table for table in {**tables, **own}.get("attack", ())}
+
+
+def _attacks(runs: Sequence[FederationResult], settings: Mapping[str, Mapping[str, Any]]) -> list[Attack]:
+    found = []
+    for component in _components(runs[0], (Role.ATTACK,)):
+        label = component["label"]
+        table = settings.get(label, {})
+        found.append(
+            Attack(
+                label=label,
+                component=_component(component),
+                paper=component["paper"],
+                chosen=text.choice(table.get("clients", {})),
+                clients=tuple(_drawn(runs, label)),
+                rounds=text.schedule(table.get("rounds", {})),
+                join=table.get("join", "sampled"),
+                outside=table.get("outside", "honest"),
+                told=tuple(component["told"]),
+                dry_runs=sum(event["dry_runs"].get(label, 0) for run in runs for event in run.rounds),
+            )
+        )
+    return found
+
+
+def _drawn(runs: Sequence[FederationResult], label: str) -> list[str]:
+    draws: dict[str, list[int]] = {}
+    for run in runs:
+        draws.setdefault(text.ranges(run.facts["attackers"].get(label, ())), []).append(run.seed)
+    if len(draws) == 1:
+        return list(draws)
+    return [f"{clients} (seed {text.listing(seeds)})" for clients, seeds in draws.items()]
+
+
+def _defences(run: FederationResult) -> list[Defence]:
+    return [
+        Defence(each["role"], each["label"], _component(each), each["paper"], tuple(each["told"]))
+        for each in _components(run, DEFENCES)
+    ]
+
+
+def _components(run: FederationResult, roles: Sequence[Role]) -> list[Mapping[str, Any]]:
+    wanted = {role.value for role in roles}
+    return [each for each in run.facts["components"] if each["role"] in wanted]
+
+
+def _component(each: Mapping[str, Any]) -> str:
+    return f"{each['use']} ({each['distribution']} {each['version']})"
