@@ -1,10 +1,9 @@
-"""One federation: set up once from a scenario and a seed, then played round by round."""
+"""One federation: set up once from a scenario and a seed, and all of it that changes by the round."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,9 @@ from torch import Tensor
 
 from fedsec_core import attackers, digests, overlaps
 from fedsec_core.data import Splits
-from fedsec_core.errors import Diverged, FedsecError
+from fedsec_core.errors import FedsecError
 from fedsec_core.execution import Executor, InProcess
 from fedsec_core.hooks import ServerHooks
-from fedsec_core.measuring import Measuring
-from fedsec_core.playing import Play, play
-from fedsec_core.records import EndRecord, RoundRecord
 from fedsec_core.scenario.model import Scenario
 from fedsec_core.streams import Stream
 from fedsec_core.tasks import Blueprint
@@ -66,7 +62,6 @@ class Federation:
         self.overlaps = overlaps.find(self.splits, self.partition)
         self.digest = digests.chain("", {"partition": digests.of_arrays(self.partition)})
         self._refuse_empty_val()
-        self.measuring = Measuring(self)
 
     @staticmethod
     def load(scenario: Scenario, seed: int) -> Splits:
@@ -119,62 +114,6 @@ class Federation:
                         f"{first.title} and {second.title} both answer {hook} for client {min(both)} "
                         "in the same round: give them other clients or other rounds"
                     )
-
-    def run(self) -> Iterator[RoundRecord]:
-        """Play all rounds; gives round 0, the built model, first. Ends early where it diverges."""
-        for number in range(self.scenario.rounds + 1):
-            record = self._round(number)
-            yield record
-            if record.diverged:
-                return
-
-    def _round(self, number: int) -> RoundRecord:
-        began = perf_counter()
-        played = play(self, number) if number else Play.none(self)
-        diverged = played.diverged
-        if not diverged:
-            self.state = played.state
-        metrics, tables, pictures = dict(played.scores), {}, {}
-        if not diverged:
-            try:
-                found = self.measuring.round(number, played.attacking)
-                metrics.update(found.metrics)
-                tables, pictures = dict(found.tables), dict(found.pictures)
-            except Diverged as overflow:
-                diverged = overflow.what
-        receipts = {
-            **played.digests,
-            "state": digests.of_tensor(self.state),
-            "metrics": digests.of_values(metrics),
-        }
-        self.digest = digests.chain(self.digest, receipts)
-        return RoundRecord(
-            number=number,
-            cohort=played.cohort,
-            attacking=played.attacking,
-            metrics=metrics,
-            tables=tables,
-            pictures=pictures,
-            verdicts=played.verdicts,
-            weights=played.weights,
-            non_finite=played.non_finite,
-            dry_runs=played.dry_runs,
-            notes=played.notes,
-            digests=receipts,
-            seconds=perf_counter() - began,
-            diverged=diverged,
-        )
-
-    def finish(self, status: str) -> EndRecord:
-        """Measure the finished run."""
-        if status != "done":
-            return EndRecord(status, self.digest)
-        try:
-            found = self.measuring.run()
-        except Diverged:
-            return EndRecord("diverged", self.digest)
-        digest = digests.chain(self.digest, {"metrics": digests.of_values(dict(found.metrics))})
-        return EndRecord(status, digest, found.metrics, found.tables, found.pictures)
 
     def final_weights(self) -> dict[str, Tensor]:
         """Return the shared state by the names of the module's state dict."""

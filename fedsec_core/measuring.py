@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attrs import evolve
 from torch import Tensor, nn
 
 from fedsec_core.evaluation import RunView, Truth, View
+from fedsec_core.federation import Federation
 from fedsec_core.findings import Findings
 from fedsec_core.reference import cached
 from fedsec_core.scenario.model import Slot
 from fedsec_core.tasks import Asking
-
-if TYPE_CHECKING:
-    from fedsec_core.federation import Federation
 
 
 class Measuring:

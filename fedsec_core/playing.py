@@ -6,13 +6,13 @@ import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from attrs import evolve, field, frozen
 from torch import Tensor
 
 from fedsec_core import digests, scoring, server_path
+from fedsec_core.federation import Federation
 from fedsec_core.hooks import ServerHooks
 from fedsec_core.rounds import AttackView, Round
 from fedsec_core.streams import Stream
@@ -20,9 +20,6 @@ from fedsec_core.tasks import Answer, Task
 from fedsec_core.updates import Rows, Update, Verdict
 from fedsec_core.views import Grants
 from fedsec_core.vocabulary import Role
-
-if TYPE_CHECKING:
-    from fedsec_core.federation import Federation
 
 
 @frozen(eq=False)
@@ -41,14 +38,9 @@ class Play:
     digests: Mapping[str, str] = field(factory=dict)
     diverged: str = ""
 
-    @classmethod
-    def none(cls, federation: Federation) -> Play:
-        """Round 0: nobody has been asked yet."""
-        return cls(federation.state)
-
 
 def play(federation: Federation, number: int) -> Play:
-    """Play round `number` and return what came of it; the state is set by the caller."""
+    """Play round `number` and return what came of it; the caller sets the state."""
     cohort = _select(federation, number)
     active = () if federation.twin else federation.attackers.active(number)
     attacking = tuple(client for client in cohort if federation.attackers.of(client, active))

@@ -65,7 +65,7 @@ class Stream:
         """
         saved = torch.get_rng_state(), np.random.get_state(), random.getstate()
         seed = self.child("globals").seed
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         np.random.seed(seed & 0xFFFFFFFF)
         random.seed(seed)
         try:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 
+from fedsec_core.course import Course
 from fedsec_core.errors import FedsecError
 from fedsec_core.execution import InProcess
 from fedsec_core.federation import Federation
+from fedsec_core.measuring import Measuring
 from fedsec_core.records import RoundRecord
 from fedsec_core.scenario import load
 from fedsec_core.tasks import Answer, Blueprint, Task
@@ -22,7 +24,7 @@ def play(
     tables: dict[str, Any], *, twin: bool = False, **options: Any
 ) -> tuple[Federation, list[RoundRecord]]:
     federation = Federation(load(tables).main, tables["scenario"]["seed"], twin=twin, **options)
-    return federation, list(federation.run())
+    return federation, list(Course(federation).run())
 
 
 def test_the_same_scenario_twice_gives_the_same_digest(
@@ -223,7 +225,7 @@ def test_a_step_that_overflows_ends_as_diverged(tables: dict[str, Any]) -> None:
     tables["aggregate"] = {"use": "sum", "awry": "explodes", "since": 2}
     federation, records = play(tables)
     assert [record.diverged for record in records] == ["", "", "step"]
-    assert federation.finish("diverged").status == "diverged"
+    assert Course(federation).finish("diverged").status == "diverged"
 
 
 def test_an_attacker_that_sends_nan_breaks_the_mean_and_is_counted(
@@ -293,7 +295,7 @@ def test_private_parts_stay_with_their_clients(tables: dict[str, Any]) -> None:
     assert federation.layout.d == 64 * 8 + 8
     assert records[-1].metrics["classification.accuracy"] is None
     assert records[-1].metrics["classification.mean_client_accuracy"] is not None
-    heads = [federation.measuring.view(3, ()).networks(client).head.weight for client in (0, 1)]
+    heads = [Measuring(federation).view(3, ()).networks(client).head.weight for client in (0, 1)]
     assert not torch.equal(*heads)
 
 

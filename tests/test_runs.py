@@ -11,8 +11,10 @@ import tomli
 import torch
 
 import fedsec_core
+from fedsec_core.course import Course
 from fedsec_core.errors import FedsecError
 from fedsec_core.federation import Federation
+from fedsec_core.measuring import Measuring
 from fedsec_core.runs.key import key_of
 from fedsec_core.scenario import load
 
@@ -89,12 +91,12 @@ def test_the_trained_module_comes_back(tables: dict[str, Any], tmp_path: Path) -
     result = fedsec_core.run(tables, out=tmp_path, report=False)
     module = fedsec_core.open_run(result.folder).networks()
     federation = Federation(load(tables).main, 1)
-    list(federation.run())
+    list(Course(federation).run())
     _, test = federation.executor.evaluation_data()
     accuracy = float((module(test.x).argmax(1) == test.y).double().mean())
     assert accuracy == result.of().final["witness.accuracy"]
     with torch.no_grad():
-        expected = federation.measuring.view(3, ()).predict(test.x)
+        expected = Measuring(federation).view(3, ()).predict(test.x)
         torch.testing.assert_close(module(test.x), expected)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fedsec_core.course import Course
 from fedsec_core.errors import FedsecError, MissingGrant
 from fedsec_core.federation import Federation
 from fedsec_core.records import RoundRecord
@@ -14,7 +15,7 @@ from fedsec_core.scenario import load
 
 def play(tables: dict[str, Any], **options: Any) -> tuple[Federation, list[RoundRecord]]:
     federation = Federation(load(tables).main, 1, **options)
-    return federation, list(federation.run())
+    return federation, list(Course(federation).run())
 
 
 LEAST = ["own_data", "own_updates"]

@@ -70,7 +70,7 @@ def curve(title: str, lines: Sequence[Line], attacked: Sequence[int], rounds: in
     for line in lines:
         _draw(axes, line)
     known = [value for line in lines for value in (*line.low, *line.high) if value is not None]
-    if known and 0 <= min(known) and max(known) <= 1:
+    if known and min(known) >= 0 and max(known) <= 1:
         axes.set_ylim(-0.03, 1.03)
     axes.set_xlim(-0.5, max(rounds, 1) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -17,7 +17,7 @@ def number(value: object) -> str:
         return NOTHING
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int) or value.is_integer() and abs(value) < 1e6:
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e6):
         # 0.0 and 1.0 are shares like their neighbours; larger whole floats are counts.
         return f"{value:.3f}" if isinstance(value, float) and abs(value) <= 1 else f"{int(value):,}"
     return f"{value:.3f}" if 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"

@@ -12,6 +12,7 @@ import tomli_w
 import torch
 from attrs import define, field, frozen
 
+from fedsec_core.course import Course
 from fedsec_core.data import Splits
 from fedsec_core.errors import FedsecError
 from fedsec_core.federation import Federation
@@ -147,14 +148,15 @@ class Playing:
 
     def _rounds(self, federation: Federation, run: RunFolder) -> str:
         status = "done"
-        for record in federation.run():
+        course = Course(federation)
+        for record in course.run():
             run.round(record)
             self.watcher.round(record)
             if record.diverged:
                 status = "diverged"
                 run.describe(why=f"{record.diverged} overflowed in round {record.number}")
         run.weights(federation.final_weights())
-        end = federation.finish(status)
+        end = course.finish(status)
         run.end(end)
         return end.status
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fedsec_core.catalogue import Catalogue, Offer
 from fedsec_core.component import Component
+from fedsec_core.course import Course
 from fedsec_core.data import Dataset
 from fedsec_core.execution import InProcess
 from fedsec_core.federation import Federation
@@ -169,14 +170,15 @@ class Bench:
 def play(federation: Federation) -> Played:
     """Play a federation; raises Broken where it diverges."""
     records, states = [], []
-    for record in federation.run():
+    course = Course(federation)
+    for record in course.run():
         require(
             not record.diverged,
             f"its {record.diverged} overflows in round {record.number}: give the case milder settings",
         )
         records.append(record)
         states.append(federation.state.clone())
-    return Played(federation, records, states, federation.finish("done"))
+    return Played(federation, records, states, course.finish("done"))
 
 
 def observed(federation: Federation) -> list[Round]:

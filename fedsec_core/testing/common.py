@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedsec_core.course import Course
 from fedsec_core.errors import ScenarioError
-from fedsec_core.federation import Federation
 from fedsec_core.playing import play as play_round
 from fedsec_core.scenario.model import KEYS
 from fedsec_core.testing.bench import Bench, Played, play, worker
@@ -183,13 +183,13 @@ def check_remembers_in_its_state_alone(bench: Bench) -> None:
     whole = bench.play()
     last = whole.records[-1].number
     resumed = _resumed(bench, last)
-    played = play_round(resumed, last)
+    played = play_round(resumed.federation, last)
     require(
         same_bits(played.state, whole.states[-1]),
         f"round {last} ends in another state when the run was interrupted before it: "
         "remember in state() and restore(), or in client.state",
     )
-    resumed.state = played.state
+    resumed.federation.state = played.state
     found = resumed.measuring.round(last, played.attacking)
     changed = difference(fingerprint(dict(whole.records[-1].tables)), fingerprint(dict(found.tables)))
     for name, value in found.metrics.items():
@@ -207,21 +207,22 @@ def _same(first: float | None, second: float | None) -> bool:
     return repr(first) == repr(second)
 
 
-def _resumed(bench: Bench, number: int) -> Federation:
+def _resumed(bench: Bench, number: int) -> Course:
     """Return a fresh federation that has been told all that a checkpoint before round `number` holds."""
-    before, after = bench.federation(), bench.federation()
-    for record in before.run():
+    begun, course = Course(bench.federation()), Course(bench.federation())
+    for record in begun.run():
         if record.number == number - 1:
             break
+    before, after = begun.federation, course.federation
     after.state, after.past = before.state, list(before.past)
     after.last_selected = dict(before.last_selected)
-    after.measuring.history = list(before.measuring.history)
-    after.measuring.numbers = list(before.measuring.numbers)
-    after.measuring.found = dict(before.measuring.found)
+    course.measuring.history = list(begun.measuring.history)
+    course.measuring.numbers = list(begun.measuring.numbers)
+    course.measuring.found = dict(begun.measuring.found)
     after.hooks.restore(_stored(before.hooks.states()))
     for client in after.clients:
         worker(after).site(client).stores = _stored(worker(before).site(client).stores)
-    return after
+    return course
 
 
 def _stored(memory: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fedsec_core.measuring import Measuring
 from fedsec_core.testing.bench import Bench
 from fedsec_core.testing.marks import same_bits
 from fedsec_core.testing.promises import promise, require
@@ -47,4 +48,4 @@ def check_measures_models_with_large_logits(bench: Bench) -> None:
     """Finite logits of any size give finite figures, or None."""
     federation = bench.federation()
     federation.state = federation.state * 1e6
-    federation.measuring.round(0, ())
+    Measuring(federation).round(0, ())

@@ -1,0 +1,189 @@
+"""The top of the page: what was run in a paragraph, what went wrong, the key figures of each variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from fedsec_core.report import text
+from fedsec_core.report.series import Style, styles
+from fedsec_core.report.threat import malicious
+from fedsec_core.runs.reading import FederationResult, Found
+from fedsec_core.runs.table import Cell, ResultTable
+from fedsec_core.vocabulary import Role
+
+KEY = ("accuracy", "auc", "asr")
+"""Metrics of these names, whoever measures them, are what a reader looks for first."""
+MOST = 4
+
+
+@frozen
+class Figure:
+    """One key figure of a variant, beside its clean twin's."""
+
+    metric: str
+    value: str
+    twin: str
+    difference: str
+
+
+@frozen
+class Card:
+    """The key figures of one variant."""
+
+    style: Style
+    aggregate: str
+    figures: tuple[Figure, ...]
+
+
+def cards(found: Found, table: ResultTable) -> list[Card]:
+    """Return a card for every variant."""
+    metrics = _key_metrics(table)
+    made = []
+    for (variant, twin), style in styles(found).items():
+        if not twin:
+            figures = tuple(_figure(table, metric, variant) for metric in metrics)
+            made.append(Card(style, _label(found.of(variant)[0], Role.AGGREGATE), figures))
+    return made
+
+
+def _key_metrics(table: ResultTable) -> list[str]:
+    known = [name for name, cells in table.brief().items() if any(cell.mean is not None for cell in cells)]
+    wanted = [name for key in KEY for name in known if name.split(".")[-1] == key]
+    return (wanted or known)[:MOST]
+
+
+def _figure(table: ResultTable, metric: str, variant: str) -> Figure:
+    cells = dict(zip(table.columns, table.rows[metric], strict=True))
+    own, twin = cells[variant], cells.get(f"{variant}.twin", Cell((None,)))
+    apart = own.mean is not None and twin.mean is not None
+    return Figure(
+        metric=metric,
+        value=text.cell(own),
+        twin=text.number(twin.mean) if apart else "",
+        difference=text.difference((own.mean or 0) - (twin.mean or 0)) if apart else "",
+    )
+
+
+def paragraph(found: Found) -> list[str]:
+    """Say in a few sentences what was run."""
+    first = found.federations[0]
+    return [each for each in (_training(first), _security(first), _comparison(found)) if each]
+
+
+def _training(run: FederationResult) -> str:
+    facts, data = run.facts, run.facts["data"]
+    samples = ", ".join(f"{amount:,} {split}" for split, amount in data["samples"].items())
+    return (
+        f"{text.count(len(facts['holdings']), 'client')} trained {_label(run, Role.MODEL)} "
+        f"({text.count(facts['parameters'], 'parameter')}) together for {text.count(facts['rounds'], 'round')} "
+        f"on {data['title']}: images of {text.size(data['shape'])}, {samples}; "
+        f"{text.count(len(data['classes']), 'class', 'classes')} ({text.listing(data['classes'])}), "
+        f"split among the clients by {_label(run, Role.PARTITION)}."
+    )
+
+
+def _security(run: FederationResult) -> str:
+    clients = len(run.facts["holdings"])
+    attacks = [
+        f"{label} held {len(held)} of the {text.count(clients, 'client')} ({text.ranges(held)})"
+        for label, held in run.facts["attackers"].items()
+    ]
+    guards = [_label(run, role) for role in (Role.PROTECT, Role.DETECT, Role.BEFORE, Role.AFTER)]
+    guarded = [guard for guard in guards if guard]
+    merging = f"The server merged by {_label(run, Role.AGGREGATE)}"
+    merging += f", with {text.listing(guarded)}." if guarded else "."
+    return f"{text.listing(attacks) if attacks else 'Nobody attacked'}. {merging}"
+
+
+def _comparison(found: Found) -> str:
+    variants = list(dict.fromkeys(variant for variant, twin in found.columns() if not twin))
+    seeds = sorted({each.seed for each in found.federations})
+    words = []
+    if len(variants) > 1:
+        words.append(f"Beside {variants[0]} stand the variants {text.listing(variants[1:])}.")
+    if any(twin for _, twin in found.columns()):
+        words.append("A clean twin is the same federation, draw for draw, with everyone honest.")
+    if len(seeds) == 1:
+        words.append(f"All figures come from one seed ({seeds[0]}): a demonstration, not evidence.")
+    else:
+        words.append(f"Figures are means over {len(seeds)} seeds ({text.ranges(seeds)}).")
+    return " ".join(words)
+
+
+def _label(run: FederationResult, role: Role) -> str:
+    labels = [each["label"] for each in run.facts["components"] if each["role"] == role.value]
+    return text.listing(labels) if labels else ""
+
+
+@frozen
+class Notice:
+    """Something that a reader must know before believing a figure."""
+
+    kind: str
+    """`bad` or `warn`."""
+    text: str
+
+
+def notices(found: Found) -> list[Notice]:
+    """Say which runs are incomplete or diverged, and what is wrong with the data."""
+    told = []
+    for run in found.federations:
+        status, why = run.status, run.facts.get("why", "")
+        if status != "done":
+            reached = run.rounds[-1]["round"] if run.rounds else 0
+            words = {"running": "did not end"}.get(status, status)
+            line = f"{title(run)}: {words} after round {reached} of {run.facts['rounds']}"
+            told.append(Notice("warn" if status == "diverged" else "bad", f"{line}. {why}".strip()))
+    warnings = dict.fromkeys(line for run in found.federations for line in run.facts["data"]["warnings"])
+    return [*told, *(Notice("warn", f"Data: {line}.") for line in warnings)]
+
+
+def title(run: FederationResult) -> str:
+    """Name a federation: `main.twin, seed 7`."""
+    return f"{run.variant}{'.twin' if run.twin else ''}, seed {run.seed}"
+
+
+def statuses(found: Found) -> dict[str, int]:
+    """Count the federations by status, in a fixed order."""
+    counts: dict[str, int] = {}
+    for status in ("done", "diverged", "interrupted", "failed", "running"):
+        if amount := sum(run.status == status for run in found.federations):
+            counts["unfinished" if status == "running" else status] = amount
+    return counts
+
+
+def firsts(found: Found) -> list[FederationResult]:
+    """Return the first seed of every variant, twins left out unless there is nothing else."""
+    attacked = [found.of(variant)[0] for variant, twin in found.columns() if not twin]
+    return attacked or found.federations[:1]
+
+
+def remarks(runs: Sequence[FederationResult]) -> list[tuple[str, str, str]]:
+    """Return what the core noted of single rounds: federation, rounds, words; equal notes together."""
+    rounds: dict[tuple[str, str], list[int]] = {}
+    for run in runs:
+        for event in run.rounds:
+            for words in _remarks(event):
+                rounds.setdefault((title(run), words), []).append(event["round"])
+    return [(name, text.ranges(numbers), words) for (name, words), numbers in rounds.items()]
+
+
+def _remarks(event: Mapping[str, Any]) -> list[str]:
+    found = [f"no step: {note}" for note in event["notes"]]
+    if event["non_finite"]:
+        found.append(
+            f"NaN or Inf in the row of {text.listing(f'client {each}' for each in event['non_finite'])}"
+        )
+    if "diverged" in event:
+        found.append(f"{event['diverged']} overflowed: the run ends here")
+    return found
+
+
+def attackers(found: Found) -> str:
+    """Say how many clients attacked, for the caption of shaded rounds."""
+    counts = sorted({len(malicious(run)) for run in found.federations if not run.twin})
+    total = len(found.federations[0].facts["holdings"])
+    return f"{'–'.join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))} of {total} clients"
