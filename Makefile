@@ -18,13 +18,14 @@ DESCRIPTIONS := pyproject.toml constraints.txt plugins/requirements.txt tests/co
                 $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types format bench reproduce clean
+.PHONY: help install demo test lint types format docs bench reproduce clean
 
 help:
 	@echo "make demo     run the quickstart scenario and say where its report is"
 	@echo "make test     check style and types, run all tests"
 	@echo "make lint     check style only          make types    check types only"
 	@echo "make bench    time it beside a plain loop   make reproduce  measure docs/results again"
+	@echo "make docs     write the reference pages from the code"
 	@echo "make format   put the code into shape   make clean    remove what make and the tests left"
 
 install: $(READY)
@@ -53,6 +54,9 @@ types: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/federation.py
