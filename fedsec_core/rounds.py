@@ -46,9 +46,10 @@ class Round:
     _grants: Grants | None = field(default=None, alias="grants")
     _attack: bool = field(default=False, alias="attack")
 
-    def seen_by(self, grants: Grants, *, attack: bool) -> Round:
-        """Return this round with what `grants` leave out closed."""
-        return evolve(self, grants=grants, attack=attack)
+    def seen_by(self, grants: Grants, *, attack: bool, server_data: bool) -> Round:
+        """Return this round with what `grants` leave out closed, for an attack or for anyone else."""
+        held = self._server_data if server_data or attack else None
+        return evolve(self, grants=grants, attack=attack, server_data=held)
 
     def _check(self, knowledge: Knowledge, what: str) -> None:
         if self._attack:
@@ -107,7 +108,7 @@ class Round:
         """The samples that the server holds. Needs `server_data`, for attacks the knowledge of it."""
         self._check(Knowledge.SERVER_DATA, "the data of the server")
         if self._server_data is None:
-            raise RuntimeError("the server holds no data: give it some with [data] server = 100")
+            raise RuntimeError("no server data here: the component must declare the need of `server_data`")
         return self._server_data
 
     @property
@@ -218,7 +219,7 @@ class AttackView:
     @property
     def server_data(self) -> Dataset:
         """The samples held by the server. Needs `server_data`."""
-        return self._received.seen_by(self._grants, attack=True).server_data
+        return self._received.seen_by(self._grants, attack=True, server_data=True).server_data
 
     def dry_run(self, rows: Tensor) -> Tensor | None:
         """Return the step [d] that the server would take if its own clients sent `rows` [m, d].

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -193,3 +196,22 @@ def test_the_module_is_the_command() -> None:
     assert ran.stdout.splitlines()[0].startswith("fedsec-core ")
     assert ran.stdout.splitlines()[1].startswith("torch ")
     assert "fedsec-basics 0.1.0" in ran.stdout
+
+
+def test_a_terminal_sees_a_bar_with_rounds_and_metrics(scenario: Any, tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fedsec_core", "run", str(scenario()), "--out", str(tmp_path), "--no-report"],
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
+    )
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal is gone when the command ends
+        while part := os.read(master, 4096):
+            shown += part
+    os.close(master)
+    assert process.wait() == 0
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert re.search(r"\[1/1\] main seed 1 .* 3/3 .*accuracy 0\.\d{3}", plain)

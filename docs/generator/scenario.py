@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from fedsec_core import registry, vocabulary
 from fedsec_core.catalogue import Catalogue, Offer
-from fedsec_core.cli.component_page import core_keys, parameters
+from fedsec_core.cli.component_page import core_keys, facts, parameters
 from fedsec_core.component import Component
 from fedsec_core.scenario.load import Head
 from fedsec_core.scenario.model import Claim, ClientChoice, Schedule
@@ -90,30 +88,7 @@ def _component(offer: Offer) -> list[str]:
 
 
 def _facts(kind: type[Component]) -> list[str]:
-    """Say what a component needs and offers with its defaults (required parameters: any that will do)."""
-    any_value = {"a whole number": 10, "a path": Path("file"), "a text": "name"}
-    given = {
-        name: any_value.get(type_.split(" or ")[0])
-        for name, type_, _, default, _ in parameters(kind)
-        if default == "required"
-    }
-    try:
-        instance = kind(**given)
-    except (TypeError, ValueError):
-        return []
-    facts: dict[str, Iterable[Any]] = {
-        "Needs": instance.needs,
-        "Hides": instance.hides,
-        "Provides": instance.provides,
-        "Least knowledge": instance.knows,
-        "Extends": instance.extends,
-        "Honours": instance.honours,
-    }
-    lines = []
-    for name, found in facts.items():
-        words = sorted(f"`{getattr(each, 'value', each)}`" for each in found)
-        lines += [f"- {name}: {', '.join(words)}"] if words else []
-    return lines
+    return [f"- {name}: {', '.join(f'`{word}`' for word in words)}" for name, words in facts(kind).items()]
 
 
 def _further_tables() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -29,7 +30,7 @@ def component_lines(role: str, name: str) -> list[str]:
     lines = [offer.title, "", *(inspect.getdoc(kind) or "").splitlines()]
     if kind.paper:
         lines += ["", f"Paper: {kind.paper}"]
-    lines += _facts(kind)
+    lines += [f"{name}: {', '.join(words)}" for name, words in facts(kind).items()]
     lines += ["", "Parameters:", *(_entry(*each) for each in parameters(kind))]
     if KEYS[offer.role]:
         lines += ["", "Keys of the core in its table:", *(_entry(*each) for each in core_keys(offer))]
@@ -69,13 +70,18 @@ def default_of(field: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value).replace("'", '"')
 
 
-def _facts(kind: type[Component]) -> list[str]:
-    """Say what it needs, hides, provides and must know, where that does not depend on required parameters."""
+def facts(kind: type[Component]) -> dict[str, list[str]]:
+    """Say what a component needs, hides, provides, must know, extends and honours, by heading.
+
+    These may depend on parameters: those given are the defaults, and any value where one is required.
+    """
+    any_value = {"a whole number": 1, "a number": 1.0, "a text": "x", "a path": Path("x")}
+    required = {row[0]: row[1] for row in parameters(kind) if row[3] == "required"}
     try:
-        instance = kind()
+        instance = kind(**{name: any_value.get(words.split(" or ")[0]) for name, words in required.items()})
     except (TypeError, ValueError):
-        return []
-    facts = {
+        return {}
+    found: dict[str, frozenset[Any]] = {
         "Needs": instance.needs,
         "Hides": instance.hides,
         "Provides": instance.provides,
@@ -83,11 +89,8 @@ def _facts(kind: type[Component]) -> list[str]:
         "Extends": instance.extends,
         "Honours": instance.honours,
     }
-    written = {
-        name: ", ".join(sorted(getattr(each, "value", str(each)) for each in values))
-        for name, values in facts.items()
-    }
-    return [f"{name}: {values}" for name, values in written.items() if values]
+    words = {name: sorted(str(getattr(e, "value", e)) for e in values) for name, values in found.items()}
+    return {name: each for name, each in words.items() if each}
 
 
 def _entry(name: str, kind: str, limits: str, default: str, doc: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from fedsec_core.records import RoundRecord
 from fedsec_core.runs.api import Result, run
@@ -87,12 +88,13 @@ class Bars:
 
     def __enter__(self) -> Watcher:
         self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=22)),
+            BarColumn(bar_width=12, table_column=Column(min_width=12)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TextColumn("{task.fields[metrics]}", table_column=Column(no_wrap=True, ratio=1)),
             console=Console(stderr=True),
+            expand=True,
         )
         self.progress.start()
         return self
@@ -105,7 +107,7 @@ class Bars:
         self.task = self.progress.add_task(title, total=plan.scenario.rounds, metrics="")
 
     def round(self, record: RoundRecord) -> None:
-        self.progress.update(self.task, completed=record.number, metrics=headline(record))
+        self.progress.update(self.task, completed=record.number, metrics=headline(record, brief=True))
 
     def end(self, status: str) -> None:
         if status == "copied":
@@ -114,11 +116,14 @@ class Bars:
             self.progress.update(self.task, metrics=status)
 
 
-def headline(record: RoundRecord) -> str:
-    """Return the few metrics that a person follows: accuracy, AUC and every attack's success."""
-    followed = ("accuracy", "auc", "asr")
+def headline(record: RoundRecord, *, brief: bool = False) -> str:
+    """Return the few metrics that a person follows: accuracy, AUC and every attack's success.
+
+    `brief` leaves out AUC and labels, for a terminal of 80 columns.
+    """
+    followed = ("accuracy", "asr") if brief else ("accuracy", "auc", "asr")
     shown = [
-        f"{name} {value:.3f}"
+        f"{name.rpartition('.')[2] if brief else name} {value:.3f}"
         for name, value in record.metrics.items()
         if value is not None and name.count(".") == 1 and name.rpartition(".")[2] in followed
     ]

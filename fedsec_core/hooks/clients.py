@@ -55,9 +55,11 @@ class ClientHooks(Members):
         self, broadcast: Broadcast, client: int, server_data: Dataset | None, active: Sequence[str]
     ) -> Broadcast:
         for member in self.answering("prepare_broadcast", active):
-            arguments = {"broadcast": broadcast, "client_id": client, "server_data": server_data}
+            sent = attrs.evolve(broadcast, grants=member.grants if member.is_attack else None)
+            held = server_data if member.may_use_server_data else None
+            arguments = {"broadcast": sent, "client_id": client, "server_data": held}
             answer = self.call(member, "prepare_broadcast", arguments, number=broadcast.round, client=client)
-            broadcast = answers.broadcast(member, answer, broadcast)
+            broadcast = attrs.evolve(answers.broadcast(member, answer, broadcast), grants=None)
         return broadcast
 
     def training_steps(
@@ -69,7 +71,7 @@ class ClientHooks(Members):
             if member.slot.role is Role.PROTECT and not protected:
                 continue
             seen, received = client, broadcast
-            if member.slot.role is Role.ATTACK:
+            if member.is_attack:
                 seen = attrs.evolve(client, grants=member.grants)
                 received = attrs.evolve(broadcast, grants=member.grants)
             seen = attrs.evolve(seen, state=stores.setdefault(member.label, {}))

@@ -16,7 +16,7 @@ from fedsec_core.rounds import Round
 from fedsec_core.scenario.model import Slot
 from fedsec_core.streams import Stream
 from fedsec_core.views import Grants
-from fedsec_core.vocabulary import Role
+from fedsec_core.vocabulary import Capability, Knowledge, Role
 
 ONLY: dict[str, tuple[Role, ...]] = {
     "load_data": (Role.DATA,),
@@ -75,9 +75,20 @@ class Member:
     def grants(self) -> Grants:
         return Grants(self.slot.label, self.slot.granted)
 
+    @property
+    def is_attack(self) -> bool:
+        return self.slot.role is Role.ATTACK
+
+    @property
+    def may_use_server_data(self) -> bool:
+        """True for an attack that was granted the server's samples, and for others that declare the need."""
+        if self.is_attack:
+            return Knowledge.SERVER_DATA in self.slot.granted
+        return Capability.SERVER_DATA in self.slot.component.needs
+
     def sees(self, round: Round) -> Round:
         """Return the round as this member may see it."""
-        return round.seen_by(self.grants, attack=self.slot.role is Role.ATTACK)
+        return round.seen_by(self.grants, attack=self.is_attack, server_data=self.may_use_server_data)
 
 
 class Members:

@@ -31,8 +31,8 @@ def load_data(stream: Stream) -> Splits:  # type: ignore[empty-body]
 def build_networks(spec: Spec, stream: Stream) -> nn.Module:  # type: ignore[empty-body]
     """Build the networks with their initial weights.
 
-    Called once on the server and once on every worker, of the model component; all get the same
-    stream and must build the same. The direct children of the module are its named parts
+    Called once on every worker, of the model component; all get the same stream and must build
+    the same. The direct children of the module are its named parts
     (`body` and `head`, `generator` and `discriminator`); called on images [n, C, H, W] float32 in
     [0, 1] a classifier gives logits [n, classes]. Everything that floats is float32. One answer.
     """

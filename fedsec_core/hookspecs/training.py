@@ -22,7 +22,8 @@ def prepare_broadcast(
     """Change what the server sends to one client.
 
     Called for each client of the cohort, on a worker on the server's behalf: there is no data
-    and no store of the client. A chain: protections first, then the other components, attacks (a
+    and no store of the client. `server_data` is handed to who declares the need of it (an attack:
+    knows it), others get None. A chain: protections first, then the other components, attacks (a
     malicious server) last. Answer `attrs.evolve(broadcast, state=...)`; rows are measured from
     `broadcast.base`, which only a malicious server sets. None leaves the broadcast as it is.
     """

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from fedsec_core.runs.reading import FederationResult
 
-ENLARGED = 560
+ENLARGED = 900
 """Pictures are enlarged by a whole factor to at most this width, in CSS pixels."""
 
 

@@ -49,6 +49,8 @@ STYLE: dict[str, Any] = {
     "ytick.labelcolor": INK,
 }
 TRUST = LinearSegmentedColormap.from_list("trust", ("#c44e00", "#f0c27b", "#7fb3d5"))
+WIDTH = 9.4
+"""Inches of a figure that fills the page."""
 MANY = 600
 """Marks beyond this number are drawn as pixels: as shapes they would make the page heavy."""
 
@@ -70,8 +72,10 @@ def curve(title: str, lines: Sequence[Line], attacked: Sequence[int], rounds: in
     for line in lines:
         _draw(axes, line)
     known = [value for line in lines for value in (*line.low, *line.high) if value is not None]
-    if known and min(known) >= 0 and max(known) <= 1:
+    if known and min(known) >= 0 and 0.5 < max(known) <= 1:
         axes.set_ylim(-0.03, 1.03)
+    elif known and min(known) >= 0:
+        axes.set_ylim(bottom=0)
     axes.set_xlim(-0.5, max(rounds, 1) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set_xlabel("round")
@@ -103,7 +107,7 @@ def holdings(counts: np.ndarray, classes: Sequence[str], malicious: Sequence[int
     """Draw who holds how many samples [clients, classes] of each class."""
     label = f"Samples by client and class; {len(counts)} clients, {len(classes)} classes"
     if len(classes) <= len(COLOURS):
-        figure, axes = _axes(7.4, 2.6)
+        figure, axes = _axes(WIDTH, 2.6)
         ground = np.zeros(len(counts))
         for held, name, colour in zip(counts.T, classes, COLOURS, strict=False):
             axes.bar(range(len(counts)), held, 0.82, bottom=ground, color=colour, label=name)
@@ -112,7 +116,7 @@ def holdings(counts: np.ndarray, classes: Sequence[str], malicious: Sequence[int
         axes.grid(False, axis="x")
         figure.legend(loc="outside upper center", ncols=len(classes), frameon=False, handlelength=1)
     else:
-        figure, axes = _axes(7.4, 0.9 + 0.22 * len(classes))
+        figure, axes = _axes(WIDTH, 0.9 + 0.22 * len(classes))
         image = axes.imshow(counts.T, cmap="cividis", aspect="auto", interpolation="none")
         axes.set_yticks(range(len(classes)), labels=list(classes))
         axes.grid(False)
@@ -175,7 +179,7 @@ def dots(
 
 def _by_client(clients: int, rounds: int, malicious: Sequence[int]) -> tuple[Figure, Axes]:
     """Return axes with a line per client, downwards, and the malicious ones marked."""
-    figure, axes = _axes(min(7.4, 2.2 + 0.28 * rounds), min(0.9 + 0.19 * clients, 7))
+    figure, axes = _axes(min(WIDTH, 2.2 + 0.4 * rounds), min(0.9 + 0.19 * clients, 7))
     axes.set_ylim(clients - 0.5, -0.5)
     axes.set_xlim(0.5, rounds + 0.5)
     axes.set_xlabel("round")

@@ -60,6 +60,7 @@ def _context(result: Result) -> dict[str, Any]:
     first = found.federations[0]
     found_tables = {run.variant: exhibits.tables(run) for run in firsts}
     scenario = result.folder / SCENARIO
+    of_classes = [name for name in table.rows if name not in table.brief()]
     return {
         "name": first.facts["name"],
         "first": first,
@@ -76,9 +77,10 @@ def _context(result: Result) -> dict[str, Any]:
         "attacked": series.attacked_rounds(found),
         "attackers": summary.attackers(found),
         "panels": _panels(found, list(table.brief())),
-        "class_panels": _panels(found, [name for name in table.rows if name not in table.brief()])[:PANELS],
+        "class_panels": _panels(found, of_classes[:PANELS]),
+        "class_left_out": len(of_classes[PANELS:]),
         "table": table,
-        "models": threat.models(found, scenario),
+        "model": threat.model(found, scenario),
         "holdings": _holdings(firsts),
         "verdicts": [panel for run in firsts for panel in _verdicts(run)],
         "chosen": [

@@ -17,6 +17,7 @@ from fedsec_core.vocabulary import Role
 KEY = ("accuracy", "auc", "asr")
 """Metrics of these names, whoever measures them, are what a reader looks for first."""
 MOST = 4
+SPLITS = {"train": "training", "val": "validation", "test": "testing"}
 
 
 @frozen
@@ -70,32 +71,37 @@ def _figure(table: ResultTable, metric: str, variant: str) -> Figure:
 def paragraph(found: Found) -> list[str]:
     """Say in a few sentences what was run."""
     first = found.federations[0]
-    return [each for each in (_training(first), _security(first), _comparison(found)) if each]
+    same = found.of(first.variant, twin=first.twin)
+    return [_training(first), _security(same), _comparison(found)]
 
 
 def _training(run: FederationResult) -> str:
     facts, data = run.facts, run.facts["data"]
-    samples = ", ".join(f"{amount:,} {split}" for split, amount in data["samples"].items())
+    samples = ", ".join(
+        f"{amount:,} for {SPLITS.get(name, name)}" for name, amount in data["samples"].items()
+    )
     return (
         f"{text.count(len(facts['holdings']), 'client')} trained {_label(run, Role.MODEL)} "
-        f"({text.count(facts['parameters'], 'parameter')}) together for {text.count(facts['rounds'], 'round')} "
-        f"on {data['title']}: images of {text.size(data['shape'])}, {samples}; "
+        f"({text.count(facts['parameters'], 'parameter')}) together "
+        f"for {text.count(facts['rounds'], 'round')}. Their images: {data['title']}, {text.size(data['shape'])}; {samples}; "
         f"{text.count(len(data['classes']), 'class', 'classes')} ({text.listing(data['classes'])}), "
         f"split among the clients by {_label(run, Role.PARTITION)}."
     )
 
 
-def _security(run: FederationResult) -> str:
+def _security(runs: Sequence[FederationResult]) -> str:
+    run = runs[0]
     clients = len(run.facts["holdings"])
-    attacks = [
-        f"{label} held {len(held)} of the {text.count(clients, 'client')} ({text.ranges(held)})"
-        for label, held in run.facts["attackers"].items()
-    ]
+    attacks = []
+    for label, held in run.facts["attackers"].items():
+        same = all(each.facts["attackers"].get(label) == held for each in runs)
+        which = f" ({text.ranges(held)})" if same else ""
+        attacks.append(f"{label} held {len(held)} of the {text.count(clients, 'client')}{which}")
     guards = [_label(run, role) for role in (Role.PROTECT, Role.DETECT, Role.BEFORE, Role.AFTER)]
     guarded = [guard for guard in guards if guard]
     merging = f"The server merged by {_label(run, Role.AGGREGATE)}"
     merging += f", with {text.listing(guarded)}." if guarded else "."
-    return f"{text.listing(attacks) if attacks else 'Nobody attacked'}. {merging}"
+    return f"{f'The attack {text.listing(attacks)}' if attacks else 'Nobody attacked'}. {merging}"
 
 
 def _comparison(found: Found) -> str:
@@ -103,7 +109,7 @@ def _comparison(found: Found) -> str:
     seeds = sorted({each.seed for each in found.federations})
     words = []
     if len(variants) > 1:
-        words.append(f"Beside {variants[0]} stand the variants {text.listing(variants[1:])}.")
+        words.append(f"Variants beside {variants[0]}: {text.listing(variants[1:])}.")
     if any(twin for _, twin in found.columns()):
         words.append("A clean twin is the same federation, draw for draw, with everyone honest.")
     if len(seeds) == 1:
@@ -183,7 +189,6 @@ def _remarks(event: Mapping[str, Any]) -> list[str]:
 
 
 def attackers(found: Found) -> str:
-    """Say how many clients attacked, for the caption of shaded rounds."""
-    counts = sorted({len(malicious(run)) for run in found.federations if not run.twin})
-    total = len(found.federations[0].facts["holdings"])
-    return f"{'–'.join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))} of {total} clients"
+    """Say how many clients some attack holds, for the caption of shaded rounds."""
+    counts = {len(malicious(run)) for run in found.federations}
+    return f"{text.ranges(counts)} of {text.count(len(found.federations[0].facts['holdings']), 'client')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tomli
 from attrs import frozen
@@ -13,6 +13,7 @@ from fedsec_core.report import text
 from fedsec_core.runs.reading import FederationResult, Found
 from fedsec_core.vocabulary import Role
 
+T = TypeVar("T")
 DEFENCES = (Role.DETECT, Role.BEFORE, Role.AGGREGATE, Role.AFTER, Role.PROTECT)
 
 
@@ -47,22 +48,28 @@ class Defence:
 
 @frozen
 class Model:
-    """A threat model, and the variants that share it."""
+    """The threat model: every attack and defence, with the variants that it is part of."""
 
-    variants: tuple[str, ...]
-    attacks: tuple[Attack, ...]
-    defences: tuple[Defence, ...]
+    attacks: tuple[tuple[Attack, tuple[str, ...]], ...]
+    defences: tuple[tuple[Defence, tuple[str, ...]], ...]
 
 
-def models(found: Found, scenario: Path) -> list[Model]:
-    """Return the threat models of a run folder, each with the variants it holds for."""
+def model(found: Found, scenario: Path) -> Model:
+    """Return the threat model of a run folder; what several variants share stands in it once."""
     tables = tomli.loads(scenario.read_text(encoding="utf-8")) if scenario.exists() else {}
-    shared: dict[tuple[tuple[Attack, ...], tuple[Defence, ...]], list[str]] = {}
+    attacks: dict[Attack, list[str]] = {}
+    defences: dict[Defence, list[str]] = {}
     for variant in dict.fromkeys(variant for variant, twin in found.columns() if not twin):
         runs = found.of(variant)
-        key = (tuple(_attacks(runs, _settings(tables, variant))), tuple(_defences(runs[0])))
-        shared.setdefault(key, []).append(variant)
-    return [Model(tuple(variants), *key) for key, variants in shared.items()]
+        for attack in _attacks(runs, _settings(tables, variant)):
+            attacks.setdefault(attack, []).append(variant)
+        for defence in _defences(runs[0]):
+            defences.setdefault(defence, []).append(variant)
+    return Model(_shared(attacks), _shared(defences))
+
+
+def _shared(found: Mapping[T, Sequence[str]]) -> tuple[tuple[T, tuple[str, ...]], ...]:
+    return tuple((each, tuple(variants)) for each, variants in found.items())
 
 
 def malicious(run: FederationResult) -> list[int]:

@@ -64,16 +64,20 @@ class Result:
 
         return rebuild(self.folder / SCENARIO, self.of(variant, seed=seed, twin=twin))
 
-    def summary(self) -> dict[str, Any]:
-        """Return everything a script wants, as plain values."""
+    def summary(self, *, within: Path | None = None) -> dict[str, Any]:
+        """Return everything a script wants, as plain values; folders relative to `within` if given."""
+
+        def place(folder: Path) -> str:
+            return str(folder if within is None else folder.relative_to(within))
+
         return {
-            "folder": str(self.folder),
+            "folder": place(self.folder),
             "runs": [
                 {
                     "variant": each.variant,
                     "seed": each.seed,
                     "twin": each.twin,
-                    "folder": str(each.folder),
+                    "folder": place(each.folder),
                     "status": each.status,
                     "key": each.facts.get("key"),
                     "digest": each.facts.get("digest"),
@@ -136,7 +140,7 @@ def _conclude(playing: Playing, *, report: bool) -> Result | None:
     found = read_all(folder)
     checked = tuple(claims.check(claim, found) for claim in playing.experiment.claims)
     result = Result(folder, found, checked)
-    replace(folder / SUMMARY, json.dumps(result.summary(), indent=1) + "\n")
+    replace(folder / SUMMARY, json.dumps(result.summary(within=folder), indent=1) + "\n")
     replace(folder / "table.txt", f"{result.table()}\n")
     if report:
         from fedsec_core.report import write

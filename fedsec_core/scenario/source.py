@@ -115,7 +115,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
 def override(tables: dict[str, Any], key: str, value: object) -> str | None:
     """Set one value by its dotted key, tables of several by label: `attack.badnets.poison_rate`.
 
-    Returns what is wrong, or None. The table must exist; the key below it is checked later.
+    A table as the value takes the place of the whole table that `key` names. Returns what is
+    wrong, or None. The table must exist; the key below it is checked later.
     """
     head, *rest = key.split(".")
     if head not in tables:
@@ -130,8 +131,12 @@ def override(tables: dict[str, Any], key: str, value: object) -> str | None:
             hint = did_you_mean(wrong, labels) or f"; there are {', '.join(labels) or 'none'}"
             return f"no {head} component has the label {wrong!r}{hint}"
         table, rest = labels[rest[0]], rest[1:]
+    if not rest and isinstance(value, dict) and isinstance(table, dict):
+        table.clear()
+        table.update(value)
+        return None
     if not rest or not isinstance(table, dict):
-        return f"names a whole table: give a key in it, as in {key}.name"
+        return f"names a whole table: give a key in it, as in {key}.name, or a table as the value"
     for step in rest[:-1]:
         table = table.setdefault(step, {})
         if not isinstance(table, dict):
