@@ -260,3 +260,17 @@ def test_wrong_variants_are_refused(refused: Any, variant: dict[str, Any], messa
 def test_impossible_extensions_of_training_are_refused(refused: Any) -> None:
     found = refused(model={"use": "perceptron", "awry": "treble"})
     assert found == ["<scenario>: model.awry: expected '' or 'double' or 'no-parts', got 'treble'"]
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        ([1, 1], "must name each seed once, got [1, 1]"),
+        ([], "must name each seed once, got []"),
+        ([3, -1], "must be >= 0, got -1"),
+        (-1, "must be >= 0, got -1"),
+        ("1", "expected a whole number or a list, each a whole number, got '1'"),
+    ],
+)
+def test_wrong_seeds_are_refused(refused: Any, tables: dict[str, Any], seed: object, message: str) -> None:
+    assert refused(scenario={**tables["scenario"], "seed": seed}) == [f"<scenario>: scenario.seed: {message}"]

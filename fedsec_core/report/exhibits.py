@@ -42,7 +42,8 @@ class Exhibit:
     @property
     def by_client(self) -> bool:
         """True if it says what happened to which client in which round."""
-        return {"round", "client"} <= set(self.columns)
+        places = [self.columns.index(name) for name in ("round", "client") if name in self.columns]
+        return len(places) == 2 and all(isinstance(row[place], int) for row in self.rows for place in places)
 
     @property
     def shares(self) -> tuple[tuple[float, ...], ...] | None:

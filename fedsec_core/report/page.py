@@ -145,17 +145,15 @@ def _verdicts(run: FederationResult) -> list[Panel]:
     panels = []
     for label in labels:
         trusted = np.full((clients, rounds), np.nan)
-        flagged = []
+        flagged, hits = [], 0
         for event in run.rounds:
             if verdict := event["verdicts"].get(label):
                 trusted[event["cohort"], event["round"] - 1] = verdict["trust"]
-                flagged += [
-                    (event["round"], client)
-                    for client, flag in zip(event["cohort"], verdict["flagged"], strict=True)
-                    if flag
-                ]
-        hits = sum(client in malicious for _, client in flagged)
-        words = f"{text.count(len(flagged), 'flag')}, {hits} of them on malicious clients"
+                flags = zip(event["cohort"], verdict["flagged"], strict=True)
+                accused = [client for client, flag in flags if flag]
+                flagged += [(event["round"], client) for client in accused]
+                hits += sum(client in event["attacking"] for client in accused)
+        words = f"{text.count(len(flagged), 'flag')}, {hits} of them on clients that were attacking"
         title = f"{label} in {summary.title(run)}"
         svg = figures.trust(trusted, flagged, malicious, f"Trust and flags of {title}: {words}")
         panels.append(Panel(title, svg, f"{words[0].upper()}{words[1:]}."))

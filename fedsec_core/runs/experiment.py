@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -119,7 +120,9 @@ class Playing:
         facts = {"variant": plan.variant, "seed": plan.seed, "twin": plan.twin, "order": order, "key": key}
         if (plan.variant != "main" or plan.twin) and (done := self._completed(key)):
             shutil.copytree(done, target)
-            RunFolder(target, {**read_federation(target).facts}).describe(**facts, copied_from=str(done))
+            RunFolder(target, {**read_federation(target).facts}).describe(
+                **facts, copied_from=str(done.relative_to(self.out))
+            )
             self.watcher.end("copied")
             return
         federation = Federation(
@@ -186,8 +189,8 @@ class Playing:
         """Find a federation with this key that was completed under the same output folder."""
         for file in sorted(self.out.glob(f"*/*/*/{FACTS}")):
             try:
-                facts: Mapping[str, object] = read_federation(file.parent).facts
-            except FedsecError:
+                facts = json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, json.JSONDecodeError):
                 continue
             if facts.get("key") == key and facts.get("status") in ("done", "diverged"):
                 return file.parent

@@ -33,7 +33,9 @@ class Head:
         check=lambda name: None if _is_label(name) else f"{LABEL}, got {name!r}",
     )
     rounds: int = parameter(doc="number of rounds", at_least=1)
-    seed: int | tuple[int, ...] = parameter(0, doc="one seed, or a list of them", at_least=0)
+    seed: int | tuple[int, ...] = parameter(
+        0, doc="one seed, or a list of them", at_least=0, check=lambda seed: _wrong_seeds(seed)
+    )
     twin: bool = parameter(False, doc="also run the same federation with everyone honest")
 
     @property
@@ -259,6 +261,14 @@ class _Loading:
             )
             self._fault((*slot.path, "knows"), message)
         return slot
+
+
+def _wrong_seeds(seed: int | tuple[int, ...]) -> str | None:
+    if isinstance(seed, int):
+        return None
+    if not seed or len(set(seed)) < len(seed):
+        return f"must name each seed once, got {list(seed)!r}"
+    return f"must be >= 0, got {min(seed)}" if min(seed) < 0 else None
 
 
 def _is_label(text: str) -> bool:
