@@ -103,9 +103,8 @@ def _ends(line: Line) -> str:
     return f"{line.style.title} from {known[0]:.3f} to {known[-1]:.3f}"
 
 
-def holdings(counts: np.ndarray, classes: Sequence[str], malicious: Sequence[int]) -> Markup:
+def holdings(counts: np.ndarray, classes: Sequence[str], malicious: Sequence[int], label: str) -> Markup:
     """Draw who holds how many samples [clients, classes] of each class."""
-    label = f"Samples by client and class; {len(counts)} clients, {len(classes)} classes"
     if len(classes) <= len(COLOURS):
         figure, axes = _axes(WIDTH, 2.6)
         ground = np.zeros(len(counts))

@@ -125,11 +125,13 @@ def _holdings(runs: Sequence[FederationResult]) -> list[Holdings]:
         facts = same[0].facts
         counts, malicious = np.array(facts["holdings"]), threat.malicious(same[0])
         classes = tuple(facts["data"]["classes"])
+        size = f"{text.count(len(counts), 'client')}, {text.count(len(classes), 'class', 'classes')}"
+        label = f"Samples by client and class in {summary.title(same[0])}: {size}"
         found.append(
             Holdings(
                 variants=tuple(run.variant for run in same),
                 seed=same[0].seed,
-                svg=figures.holdings(counts, classes, malicious),
+                svg=figures.holdings(counts, classes, malicious, label),
                 classes=classes,
                 rows=tuple(tuple(row) for row in counts.tolist()),
                 malicious=tuple(malicious),

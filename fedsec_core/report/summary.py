@@ -83,7 +83,8 @@ def _training(run: FederationResult) -> str:
     return (
         f"{text.count(len(facts['holdings']), 'client')} trained {_label(run, Role.MODEL)} "
         f"({text.count(facts['parameters'], 'parameter')}) together "
-        f"for {text.count(facts['rounds'], 'round')}. Their images: {data['title']}, {text.size(data['shape'])}; {samples}; "
+        f"for {text.count(facts['rounds'], 'round')} on {data['title']}: "
+        f"images of {text.size(data['shape'])}; {samples}; "
         f"{text.count(len(data['classes']), 'class', 'classes')} ({text.listing(data['classes'])}), "
         f"split among the clients by {_label(run, Role.PARTITION)}."
     )

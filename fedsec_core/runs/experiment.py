@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 import tomli_w
 import torch
@@ -114,22 +114,26 @@ class Playing:
         splits = self._load(plan)
         data_digest = splits.digest()
         key = key_of(plan.scenario, plan.seed, twin=plan.twin, data_digest=data_digest)
-        if self.folder is None:
-            self.folder = self._open(key)
-        target = self.folder / plan.place
         facts = {"variant": plan.variant, "seed": plan.seed, "twin": plan.twin, "order": order, "key": key}
         if (plan.variant != "main" or plan.twin) and (done := self._completed(key)):
-            shutil.copytree(done, target)
-            RunFolder(target, {**read_federation(target).facts}).describe(
-                **facts, copied_from=str(done.relative_to(self.out))
-            )
-            self.watcher.end("copied")
+            self._copy(done, self._place(plan, key), facts)
             return
-        federation = Federation(
-            plan.scenario, plan.seed, twin=plan.twin, splits=splits, reference=self.out / ".reference"
-        )
+        reference = self.out / ".reference"
+        federation = Federation(plan.scenario, plan.seed, twin=plan.twin, splits=splits, reference=reference)
         facts |= describe(federation, data_digest)
-        self._record(federation, RunFolder(target, facts))
+        self._record(federation, RunFolder(self._place(plan, key), facts))
+
+    def _place(self, plan: Plan, key: str) -> Path:
+        """Return the folder of one federation; the first of them makes that of the experiment."""
+        if self.folder is None:
+            self.folder = self._open(key)
+        return self.folder / plan.place
+
+    def _copy(self, done: Path, target: Path, facts: Mapping[str, Any]) -> None:
+        shutil.copytree(done, target)
+        copied = RunFolder(target, dict(read_federation(target).facts))
+        copied.describe(**facts, copied_from=str(done.relative_to(self.out)))
+        self.watcher.end("copied")
 
     def _record(self, federation: Federation, run: RunFolder) -> None:
         run.open()
