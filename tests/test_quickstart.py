@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import fedsec_core
 
 
+@pytest.mark.timeout(600)  # forty seconds of one core; a machine that is shared may take its time
 def test_the_quickstart_shows_a_backdoor_and_a_defence(tmp_path: Path) -> None:
     result = fedsec_core.run("fedsec-basics:quickstart", out=tmp_path)
     assert [claim.verdict for claim in result.claims] == ["holds", "holds", "holds"]

@@ -355,14 +355,13 @@ def test_metrics_of_the_finished_run_stand_in_the_table(tmp_path: Path) -> None:
     [
         ("interrupted", "interrupted by the user", "main, seed 1: interrupted after round 1 of 3"),
         ("failed", "krum: too few rows", "main, seed 1: failed after round 1 of 3. krum: too few rows"),
-        ("running", "", "main, seed 1: did not end after round 1 of 3"),
+        ("running", "", "main, seed 1: unfinished after round 1 of 3"),
     ],
 )
 def test_a_run_that_did_not_finish_says_so_and_why(tmp_path: Path, status: str, why: str, told: str) -> None:
     play(tmp_path, rounds(0.5, 0.6), None, {"status": status} | ({"why": why} if why else {}))
     page = written(tmp_path)
     assert told in page.text
-    assert why in page.text
     assert "0.600" in page.text
 
 
@@ -467,6 +466,7 @@ def test_what_happened_to_clients_by_round_is_drawn_and_counted(tmp_path: Path) 
         "krum.chosen in main, seed 1: 1 of 4 rows from clients that were attacking"
     )
     assert "Rows chosen: 1 of 4 rows from clients that were attacking." in page.text
+    assert "tables" not in [heading.get("id") for heading in page.all("h2")]
 
 
 def test_choices_by_position_are_a_table(tmp_path: Path) -> None:

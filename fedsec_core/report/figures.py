@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
 from fedsec_core.report.series import COLOURS, Line
@@ -51,6 +52,7 @@ STYLE: dict[str, Any] = {
 TRUST = LinearSegmentedColormap.from_list("trust", ("#c44e00", "#f0c27b", "#7fb3d5"))
 WIDTH = 9.4
 """Inches of a figure that fills the page."""
+AMOUNT = LinearSegmentedColormap.from_list("amount", ("#e8f0f5", "#0072b2", "#002d47"))
 MANY = 600
 """Marks beyond this number are drawn as pixels: as shapes they would make the page heavy."""
 
@@ -116,10 +118,10 @@ def holdings(counts: np.ndarray, classes: Sequence[str], malicious: Sequence[int
         figure.legend(loc="outside upper center", ncols=len(classes), frameon=False, handlelength=1)
     else:
         figure, axes = _axes(WIDTH, 0.9 + 0.22 * len(classes))
-        image = axes.imshow(counts.T, cmap="cividis", aspect="auto", interpolation="none")
+        image = axes.imshow(counts.T, cmap=AMOUNT, aspect="auto", interpolation="none")
         axes.set_yticks(range(len(classes)), labels=list(classes))
         axes.grid(False)
-        figure.colorbar(image, ax=axes, label="samples", pad=0.01)
+        _scale(figure, axes, image, "samples")
     axes.set_xlim(-0.6, len(counts) - 0.4)
     axes.set_xlabel("client")
     axes.xaxis.set_major_locator(MaxNLocator(20, integer=True))
@@ -152,7 +154,7 @@ def trust(
             color="#1a1a1a",
             rasterized=len(x) > MANY,
         )
-    figure.colorbar(image, ax=axes, label="trust", pad=0.01, aspect=12)
+    _scale(figure, axes, image, "trust")
     return _svg(figure, label)
 
 
@@ -190,6 +192,11 @@ def _by_client(clients: int, rounds: int, malicious: Sequence[int]) -> tuple[Fig
         transform=axes.get_yaxis_transform(),
     )  # fmt: skip
     return figure, axes
+
+
+def _scale(figure: Figure, axes: Axes, image: AxesImage, label: str) -> None:
+    """Put the scale of colours beside the axes, equally wide whatever their height."""
+    figure.colorbar(image, ax=axes, label=label, pad=0.01, aspect=max(6, figure.get_figheight() * 6))
 
 
 def _mark(clients: int, rounds: int) -> float:

@@ -87,7 +87,11 @@ def _context(result: Result) -> dict[str, Any]:
             _chosen(run, each) for run in firsts for each in found_tables[run.variant] if each.by_client
         ],
         "pictures": exhibits.pictures(firsts),
-        "tables": found_tables,
+        "tables": {
+            variant: rest
+            for variant, every in found_tables.items()
+            if (rest := [each for each in every if not each.by_client])
+        },
         "remarks": summary.remarks(found.federations),
         "federations": [(summary.title(run), run) for run in found.federations],
         "scenario": scenario.read_text(encoding="utf-8") if scenario.exists() else "",

@@ -17,6 +17,14 @@ from fedsec_core.vocabulary import Role
 KEY = ("accuracy", "auc", "asr")
 """Metrics of these names, whoever measures them, are what a reader looks for first."""
 MOST = 4
+STATUSES = {
+    "done": "done",
+    "diverged": "diverged",
+    "interrupted": "interrupted",
+    "failed": "failed",
+    "running": "unfinished",
+}
+"""The statuses of `run.json`, as a reader calls them; `running` was ended from outside."""
 SPLITS = {"train": "training", "val": "validation", "test": "testing"}
 
 
@@ -36,6 +44,8 @@ class Card:
 
     style: Style
     aggregate: str
+    status: str
+    """What became of its runs, and `done` only if that holds for all."""
     figures: tuple[Figure, ...]
 
 
@@ -46,7 +56,10 @@ def cards(found: Found, table: ResultTable) -> list[Card]:
     for (variant, twin), style in styles(found).items():
         if not twin:
             figures = tuple(_figure(table, metric, variant) for metric in metrics)
-            made.append(Card(style, _label(found.of(variant)[0], Role.AGGREGATE), figures))
+            runs = found.of(variant)
+            others = [run.status for run in runs if run.status != "done"]
+            status = STATUSES[others[0]] if others else "done"
+            made.append(Card(style, _label(runs[0], Role.AGGREGATE), status, figures))
     return made
 
 
@@ -141,8 +154,7 @@ def notices(found: Found) -> list[Notice]:
         status, why = run.status, run.facts.get("why", "")
         if status != "done":
             reached = run.rounds[-1]["round"] if run.rounds else 0
-            words = {"running": "did not end"}.get(status, status)
-            line = f"{title(run)}: {words} after round {reached} of {run.facts['rounds']}"
+            line = f"{title(run)}: {STATUSES[status]} after round {reached} of {run.facts['rounds']}"
             told.append(Notice("warn" if status == "diverged" else "bad", f"{line}. {why}".strip()))
     warnings = dict.fromkeys(line for run in found.federations for line in run.facts["data"]["warnings"])
     return [*told, *(Notice("warn", f"Data: {line}.") for line in warnings)]
@@ -154,12 +166,11 @@ def title(run: FederationResult) -> str:
 
 
 def statuses(found: Found) -> dict[str, int]:
-    """Count the federations by status, in a fixed order."""
-    counts: dict[str, int] = {}
-    for status in ("done", "diverged", "interrupted", "failed", "running"):
-        if amount := sum(run.status == status for run in found.federations):
-            counts["unfinished" if status == "running" else status] = amount
-    return counts
+    """Count the federations by status, in words and in a fixed order."""
+    counts = {
+        words: sum(run.status == status for run in found.federations) for status, words in STATUSES.items()
+    }
+    return {words: amount for words, amount in counts.items() if amount}
 
 
 def firsts(found: Found) -> list[FederationResult]:

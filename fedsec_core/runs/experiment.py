@@ -145,8 +145,9 @@ class Playing:
             status = "interrupted"
             run.describe(status=status, why="interrupted by the user")
             raise
-        except FedsecError as error:
-            run.describe(status=status, why=str(error))
+        except Exception as error:
+            why = str(error) if isinstance(error, FedsecError) else f"{type(error).__name__}: {error}"
+            run.describe(status=status, why=why)
             raise
         finally:
             run.describe(seconds=round(perf_counter() - began, 3))
