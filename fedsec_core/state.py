@@ -115,7 +115,7 @@ class Networks:
 
     @classmethod
     def of(cls, module: nn.Module, layout: Layout) -> Networks:
-        """Take over `module`: its parameters become views. What it holds now is what `reset` restores."""
+        """Take over `module`: its parameters become views. Private parts start from what it holds now."""
         named = dict(module.named_parameters())
         shared = [piece.name for piece in layout.parameters]
         private = [name for name in named if name not in set(shared)]

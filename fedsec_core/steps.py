@@ -10,7 +10,7 @@ import numpy as np
 from attrs import define
 from torch import Tensor
 
-from fedsec_core.errors import PluginError
+from fedsec_core.errors import FedsecError, PluginError
 from fedsec_core.streams import Stream
 from fedsec_core.updates import Update
 
@@ -55,20 +55,42 @@ class Steps:
 
 
 def compose(answers: list[tuple[str, object]]) -> Steps:
-    """Compose the answers `(label, object)` of several components, in order.
+    """Compose the answers `(title, object)` of several components, in order.
 
     Raises PluginError where two components answer with a method that only one may have.
     """
     composed: dict[str, Any] = {}
     for name in METHODS:
-        found = [(label, getattr(answer, name)) for label, answer in answers if getattr(answer, name, None)]
+        found = [
+            (title, _named(title, name, getattr(answer, name)))
+            for title, answer in answers
+            if getattr(answer, name, None)
+        ]
         if not found:
             continue
         if name in SINGLE and len(found) > 1:
-            labels = " and ".join(label for label, _ in found)
-            raise PluginError(f"{labels} both replace {name} of a training step; only one component may")
+            both = " and ".join(title for title, _ in found)
+            raise PluginError(f"{both} both replace {name} of a training step; only one component may")
         composed[name] = _chain(name, [method for _, method in found])
     return Steps(**composed)
+
+
+def _named(title: str, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Make what goes wrong in a method the fault of the component `title`."""
+
+    def called(*arguments: Any) -> Any:
+        try:
+            answer = method(*arguments)
+        except FedsecError:
+            raise
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PluginError(f"{title} failed in {name} of its training steps: {what}") from error
+        if answer is None:
+            raise PluginError(f"{title}: {name} of its training steps gave None")
+        return answer
+
+    return called
 
 
 def _chain(name: str, methods: list[Any]) -> Any:

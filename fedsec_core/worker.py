@@ -141,7 +141,7 @@ class Worker:
         """Train as the protocol says."""
         found = self.hooks.training_steps(client, broadcast, stores, active, protected=protected)
         if further is not None:
-            found.append(("the attack", further))
+            found.append(("the attack's own steps", further))
         return trainer.train_client(client, broadcast, step_extensions.compose(found), stores)
 
     def _attack(self, task: Task, site: Site, broadcast: Broadcast) -> Update | None:
@@ -260,7 +260,8 @@ class Worker:
         module = self.next_model(asking)
 
         def ask(images: Tensor) -> Tensor:
-            return predict(module, images)
+            title = next(slot.title for slot in self.blueprint.slots if slot.role is Role.MODEL)
+            return predict(module, images, self.blueprint.spec.classes, title)
 
         if asking.served:
             return finite(self.hooks.serve_model(ask, asking.client, asking.number)(x))

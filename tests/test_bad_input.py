@@ -96,10 +96,47 @@ def test_a_trust_above_one_is_refused(outcome: Any) -> None:
         ("nan", ": evaluate_model gave the metric 'figure' = nan; give a finite number, or None"),
         ("kind", ": evaluate_model must give Findings or None, got a dict"),
         ("raises", " failed in evaluate_model: LookupError: nothing there"),
+        ("text", ": evaluate_model gave the metric 'figure' = 'abc'; give a finite number, or None"),
+        ("cell", ": evaluate_model gave the table 'odd' a cell that is an object"),
+        (
+            "picture",
+            ": evaluate_model gave the picture 'odd' as a ndarray of shape (2, 2, 2, 2); "
+            "give [H, W] or [H, W, 3]",
+        ),
+        (
+            "name",
+            ": evaluate_model named something '../figure': use letters, digits, '.', '-' and '_'",
+        ),
+        ("list", ": evaluate_model must give metrics by name, got a list"),
     ],
 )
 def test_a_wrong_metric_is_the_evaluators_fault(outcome: Any, awry: str, message: str) -> None:
     assert outcome(evaluate=[{"use": "witness", "awry": awry}]) == (2, f"evaluate:witness {OURS}{message}")
+
+
+@pytest.mark.parametrize(
+    ("awry", "message"),
+    [
+        ("steps", " failed in gradients of its training steps: OverflowError: too much"),
+        ("no-steps", ": gradients of its training steps gave None"),
+        ("update", " failed in update of its training steps: OverflowError: too much"),
+        ("serve", ": serve_model gave a function that gives no logits [64, classes]"),
+        ("no-serve", ": serve_model must give a function or None, got an int"),
+    ],
+)
+def test_what_a_protection_does_inside_others_is_its_own_fault(outcome: Any, awry: str, message: str) -> None:
+    assert outcome(protect=[{"use": "shield", "awry": awry}]) == (2, f"protect:shield {OURS}{message}")
+
+
+@pytest.mark.parametrize(
+    ("awry", "message"),
+    [
+        ("wide", " must give logits [n, 4], got (64, 8)"),
+        ("raises", " failed on images of shape (64, 1, 8, 8): ArithmeticError: no power"),
+    ],
+)
+def test_a_network_that_gives_no_logits_is_the_models_fault(outcome: Any, awry: str, message: str) -> None:
+    assert outcome(model={"awry": awry}) == (2, f"model:perceptron {OURS}{message}")
 
 
 def test_a_network_in_double_precision_is_refused(outcome: Any) -> None:

@@ -15,7 +15,7 @@ from fedsec_core.course import Course
 from fedsec_core.errors import FedsecError
 from fedsec_core.federation import Federation
 from fedsec_core.measuring import Measuring
-from fedsec_core.runs.key import key_of
+from fedsec_core.runs.key import code_of, key_of
 from fedsec_core.scenario import load
 
 
@@ -147,12 +147,41 @@ def test_the_key_ignores_name_claims_and_where_files_lie(experiment: dict[str, A
     assert key(moved) == key({**moved, "data": {**moved["data"], "folder": str(tmp_path / "else")}})
 
 
-def test_changed_source_changes_the_key(experiment: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changed_source_changes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "module_of_another_name"
+    module.mkdir()
+    (module / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = set()
+    for text in ("rule = 1", "rule = 2", "rule = 1"):
+        (module / "rule.py").write_text(text)
+        code_of.cache_clear()
+        found.add(code_of("fedsec-not-installed", (module.name,)))
+    assert len(found) == 2
+
+
+def test_the_code_of_every_distribution_that_takes_part_is_in_the_key(
+    experiment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from fedsec_core.runs import key as keys
 
-    base = key(experiment)
-    monkeypatch.setattr(keys, "code_of", lambda name: f"edited {name}")
-    assert key(experiment) != base
+    asked = {}
+    monkeypatch.setattr(keys, "code_of", lambda name, modules: asked.setdefault(name, modules))
+    key(experiment)
+    assert asked["fedsec-core"] == ("fedsec_core",)
+    assert asked["fedsec-test-components"] == ("fedsec_test_components",)
+    assert asked["fedsec-basics"] == ("fedsec_basics",)
+
+
+def test_a_claim_about_an_end_that_was_not_reached_is_undecided(
+    tables: dict[str, Any], tmp_path: Path
+) -> None:
+    tables["aggregate"] = {"use": "sum", "awry": "explodes", "since": 2}
+    claim = {"metric": "witness.accuracy", "op": "<=", "value": 1.0}
+    tables["claim"] = [{**claim, "says": "at the end"}, {**claim, "says": "at round 1", "at": 1}]
+    end, reached = fedsec_core.run(tables, out=tmp_path, report=False).claims
+    assert (end.verdict, end.why) == ("undecided", "main ended diverged at seed 1")
+    assert reached.verdict == "holds"
 
 
 def test_claims_are_checked_on_the_mean_of_the_seeds(experiment: dict[str, Any], tmp_path: Path) -> None:

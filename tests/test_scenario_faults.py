@@ -154,8 +154,7 @@ def test_single_brackets_are_refused_where_there_may_be_several(refused: Any) ->
 
 def test_two_components_may_not_share_a_label(refused: Any) -> None:
     assert refused(evaluate=[{"use": "witness"}, {"use": "witness"}]) == [
-        "<scenario>: evaluate.1: the label 'witness' is taken by "
-        'evaluate:witness (fedsec-test-components 0.1.0); give one of them as = "..."'
+        "<scenario>: evaluate.1: the label 'witness' is taken by evaluate.0; give one of them as = \"...\""
     ]
 
 
@@ -215,7 +214,8 @@ def test_the_true_f_needs_a_grant(refused: Any, tables: dict[str, Any]) -> None:
 def test_a_claim_that_names_nothing_is_refused(refused: Any) -> None:
     claim = {"says": "x", "metric": "witnes.accuracy", "op": "<=", "than": "twin", "of": "mian"}
     assert refused(claim=[claim]) == [
-        "<scenario>: claim.0.of: no variant is called 'mian'; did you mean 'main'?"
+        "<scenario>: claim.0.of: no variant is called 'mian'; did you mean 'main'?",
+        "<scenario>: claim.0.than: there is no twin: set twin = true in [scenario]",
     ]
     assert refused(claim=[{**claim, "of": "main"}]) == [
         "<scenario>: claim.0.metric: no component has the label 'witnes'; did you mean 'witness'?",
@@ -259,7 +259,7 @@ def test_wrong_variants_are_refused(refused: Any, variant: dict[str, Any], messa
 
 def test_impossible_extensions_of_training_are_refused(refused: Any) -> None:
     found = refused(model={"use": "perceptron", "awry": "treble"})
-    assert found == ["<scenario>: model.awry: expected '' or 'double' or 'no-parts', got 'treble'"]
+    assert found == ["<scenario>: model.awry: expected '' or 'double' or 'no-parts' or 'wide' or 'raises', got 'treble'"]
 
 
 @pytest.mark.parametrize(
@@ -274,3 +274,64 @@ def test_impossible_extensions_of_training_are_refused(refused: Any) -> None:
 )
 def test_wrong_seeds_are_refused(refused: Any, tables: dict[str, Any], seed: object, message: str) -> None:
     assert refused(scenario={**tables["scenario"], "seed": seed}) == [f"<scenario>: scenario.seed: {message}"]
+
+
+def test_faults_of_meaning_are_told_beside_faults_of_form(
+    refused: Any, tables: dict[str, Any], puppet: dict[str, Any]
+) -> None:
+    claim = {"says": "x", "metric": "puppt.share", "op": "<=", "than": "twin", "of": "krum", "at": 9}
+    found = refused(
+        model={"use": "perceptron", "hiden": 3},
+        attack=[
+            {**puppet, "clients": {"count": 9}, "rounds": {"start": 9}, "knows": ["own_dat"]},
+            {**puppet, "as": "second", "clients": {"count": 9}, "rounds": {"start": 9}},
+            {key: value for key, value in puppet.items() if key != "clients"},
+        ],
+        aggregate={"use": "krum", "f": 5, "knows": ["own_data"]},
+        variant=[{"as": "krum", "set": 3}],
+        claim=[claim],
+    )
+    assert found == [
+        f"<scenario>: {message}"
+        for message in (
+            "aggregate: krum cannot work with 6 rows a round: " + found[0].rpartition("a round: ")[2],
+            "aggregate.knows: 'own_data' is for attacks; a defence can only be granted 'true_f'",
+            "attack.0.knows: no knowledge is called 'own_dat'; did you mean 'own_data'?",
+            "attack.1.clients: count is 9, but there are 6 clients",
+            "attack.1.rounds: start is 9, but there are 3 rounds",
+            "attack.2: missing key 'clients': which clients are malicious, as in { fraction = 0.2 }",
+            """attack.2: the label 'puppet' is taken by attack.0; give one of them as = "...\"""",
+            "claim.0.metric: no component has the label 'puppt'; did you mean 'puppet'?",
+            "claim.0.than: there is no twin: set twin = true in [scenario]",
+            "model.hiden: unknown key; did you mean 'hidden'?",
+            "variant.0.set: expected a table, got 3",
+        )
+    ]
+
+
+def test_a_use_that_is_no_text_is_told_on_its_own_line(tmp_path: Path) -> None:
+    (fault,) = [f for f in faults_of("[data]\n\nuse = 3\n", tmp_path) if "data" in f]
+    assert fault == "bad.toml:3: data.use: expected a text, got 3"
+
+
+def test_a_claim_about_a_round_that_does_not_come_is_refused(refused: Any) -> None:
+    claim = {"says": "x", "metric": "witness.accuracy", "op": "<=", "value": 1.0, "at": 9}
+    assert refused(claim=[claim]) == [
+        "<scenario>: claim.0.at: there is no round 9: rounds go from 0, the built model, to 3"
+    ]
+
+
+def test_faults_of_the_command_line_hide_none_of_the_file(tables: dict[str, Any]) -> None:
+    with pytest.raises(ScenarioError) as error:
+        load({**tables, "train": {"use": "sgd", "epoch": 1}}, set={"trian.lr": 1}, seeds=[1, 1])
+    assert [str(fault) for fault in error.value.faults] == [
+        "--set trian.lr: there is no table 'trian'; did you mean 'train'?",
+        "--seed: must name each seed once, got [1, 1]",
+        "<scenario>: train.epoch: unknown key; did you mean 'epochs'?",
+    ]
+
+
+def test_a_table_given_on_the_command_line_takes_the_place_of_the_whole(tables: dict[str, Any]) -> None:
+    tables["aggregate"] = {"use": "krum", "f": 1}
+    experiment = load(tables, set={"aggregate": {"use": "mean"}})
+    assert experiment.resolved["main"]["aggregate"]["use"] == "fedsec-basics:mean"

@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     from fedsec_core.errors import FedsecError
 
-    verbose = "-v" in (sys.argv[1:] if arguments is None else arguments)
+    verbose = bool({"-v", "--verbose"} & set(sys.argv[1:] if arguments is None else arguments))
     try:
         code = fedsec.main(arguments, prog_name="fedsec", standalone_mode=False)
     except click.ClickException as error:
@@ -31,5 +31,11 @@ def main(arguments: list[str] | None = None) -> None:
         if verbose:
             raise
         click.echo(f"{error.filename or 'input/output'}: {error.strerror or error}", err=True)
+        sys.exit(2)
+    except Exception as error:
+        if verbose:
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        click.echo(f"unexpected: {what} (fedsec -v ... shows where)", err=True)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

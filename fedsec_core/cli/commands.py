@@ -77,23 +77,26 @@ def run(
 ) -> None:
     """Run scenarios: files, or scenarios that a plugin ships (fedsec-basics:quickstart)."""
     from fedsec_core.cli.running import run_all
+    from fedsec_core.cli.showing import show_results
 
-    results = run_all(
-        scenarios,
-        settings=settings,
-        out=out,
-        seeds=_seeds(seeds),
-        twin=twin or None,
-        variants=variants or None,
-        report=not no_report,
-        quiet=quiet,
-    )
-    if as_json:
-        click.echo(json.dumps({"experiments": [result.summary() for result in results]}))
-    else:
-        from fedsec_core.cli.showing import show_results
-
-        show_results(results)
+    results = []
+    try:
+        for result in run_all(
+            scenarios,
+            settings=settings,
+            out=out,
+            seeds=_seeds(seeds),
+            twin=twin or None,
+            variants=variants or None,
+            report=not no_report,
+            quiet=quiet,
+        ):
+            results.append(result)
+    finally:
+        if as_json:
+            click.echo(json.dumps({"experiments": [result.summary() for result in results]}))
+        elif results:
+            show_results(results)
     if strict and any(claim.verdict != "holds" for result in results for claim in result.claims):
         raise click.exceptions.Exit(1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,14 @@ def run_all(
     variants: Sequence[str] | None,
     report: bool,
     quiet: bool,
-) -> list[Result]:
-    """Check all scenarios first, then run them one after another."""
+) -> Iterator[Result]:
+    """Check all scenarios first, then run them one after another and give each result when it is there."""
     overrides = dict(map(parse_setting, settings))
     experiments = [load(each, set=overrides, seeds=seeds, twin=twin) for each in scenarios]
-    results = []
     for experiment in experiments:
         with _watcher(quiet) as watcher:
-            results.append(run(experiment, out=out, variants=variants, report=report, watcher=watcher))
-    return results
+            result = run(experiment, out=out, variants=variants, report=report, watcher=watcher)
+        yield result
 
 
 def _watcher(quiet: bool) -> Any:

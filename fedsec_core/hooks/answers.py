@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from numbers import Real
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import attrs
 import numpy as np
@@ -12,13 +16,32 @@ import torch
 from torch import Tensor, nn
 
 from fedsec_core.data import METADATA, Dataset, Splits
+from fedsec_core.errors import FedsecError, PluginError
 from fedsec_core.findings import Findings
 from fedsec_core.hooks.members import Member, wrong
 from fedsec_core.state import Layout
 from fedsec_core.updates import Rows, Update, Verdict
 from fedsec_core.views import Broadcast
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
+
+def boundary(check: Callable[Concatenate[Member, P], T]) -> Callable[Concatenate[Member, P], T]:
+    """Make whatever goes wrong while an answer is read the fault of the member that gave it."""
+
+    @wraps(check)
+    def checked(member: Member, *args: P.args, **options: P.kwargs) -> T:
+        try:
+            return check(member, *args, **options)
+        except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise PluginError(f"{member.slot.title}: its answer cannot be read: {what}") from error
+
+    return cast("Callable[Concatenate[Member, P], T]", checked)
+
+
+@boundary
 def splits(member: Member, answer: Any) -> Splits:
     """Check what `load_data` gave."""
     if not isinstance(answer, Splits):
@@ -40,6 +63,7 @@ def splits(member: Member, answer: Any) -> Splits:
     return answer
 
 
+@boundary
 def dataset(member: Member, hook: str, answer: Any, given: Dataset) -> Dataset:
     """Check a rewritten data set; None leaves `given`."""
     if answer is None:
@@ -73,6 +97,7 @@ def _dataset(member: Member, hook: str, name: str, data: Dataset) -> None:
             raise wrong(member, hook, f"{name} has metadata {key!r} that is not known or not one per image")
 
 
+@boundary
 def module(member: Member, answer: Any) -> nn.Module:
     """Check what `build_networks` gave."""
     if not isinstance(answer, nn.Module):
@@ -80,6 +105,7 @@ def module(member: Member, answer: Any) -> nn.Module:
     return answer
 
 
+@boundary
 def partition(member: Member, answer: Any, samples: int) -> tuple[np.ndarray, ...]:
     """Check a partition: indices in range, no client empty, no index twice."""
     hook = "partition_data"
@@ -101,14 +127,16 @@ def partition(member: Member, answer: Any, samples: int) -> tuple[np.ndarray, ..
     return tuple(part.astype(np.int64) for part in parts)
 
 
+@boundary
 def cohort(member: Member, answer: Any, known: Sequence[int]) -> tuple[int, ...]:
     """Check a selection; the cohort is sorted by id."""
-    ids = [int(client) for client in answer] if isinstance(answer, Sequence) else None
-    if ids is None or len(set(ids)) != len(ids) or not set(ids) <= set(known):
+    ids = [operator.index(client) for client in answer]
+    if len(set(ids)) != len(ids) or not set(ids) <= set(known):
         raise wrong(member, "select_clients", f"must give ids of candidates, none twice, got {answer!r}")
     return tuple(sorted(ids))
 
 
+@boundary
 def tensors(member: Member, hook: str, answer: Any) -> Mapping[str, Tensor]:
     """Check named tensors; None is none."""
     found = {} if answer is None else answer
@@ -117,6 +145,7 @@ def tensors(member: Member, hook: str, answer: Any) -> Mapping[str, Tensor]:
     return found
 
 
+@boundary
 def broadcast(member: Member, answer: Any, given: Broadcast) -> Broadcast:
     """Check a changed broadcast; None leaves `given`."""
     if answer is None:
@@ -129,6 +158,7 @@ def broadcast(member: Member, answer: Any, given: Broadcast) -> Broadcast:
     return answer
 
 
+@boundary
 def update(member: Member, hook: str, answer: Any, layout: Layout) -> Update:
     """Check an update; its values may be anything, its shape may not."""
     if not isinstance(answer, Update):
@@ -141,6 +171,7 @@ def update(member: Member, hook: str, answer: Any, layout: Layout) -> Update:
     return attrs.evolve(answer, row=row.detach(), buffers=buffers.detach())
 
 
+@boundary
 def updates(member: Member, answer: Any, expected: int, layout: Layout) -> tuple[Update, ...]:
     """Check the updates with which an attack replaces those of its clients."""
     hook = "attack_updates"
@@ -151,6 +182,7 @@ def updates(member: Member, answer: Any, expected: int, layout: Layout) -> tuple
     return tuple(update(member, hook, each, layout) for each in answer)
 
 
+@boundary
 def verdict(member: Member, answer: Any, n: int) -> Verdict:
     """Check a verdict."""
     hook = "detect_anomalies"
@@ -169,6 +201,7 @@ def verdict(member: Member, answer: Any, n: int) -> Verdict:
     return Verdict(trust, flagged, score)
 
 
+@boundary
 def rows(member: Member, answer: Any, given: tuple[Rows, Tensor]) -> tuple[Rows, Tensor]:
     """Check transformed rows and weights; None leaves `given`."""
     if answer is None:
@@ -186,22 +219,40 @@ def rows(member: Member, answer: Any, given: tuple[Rows, Tensor]) -> tuple[Rows,
     return changed, weights
 
 
+@boundary
 def step(member: Member, hook: str, answer: Any, d: int) -> Tensor:
     """Check a step; float64 from here on. That it is finite is the federation's concern."""
     return vector(member, hook, "step", answer, d).detach().double()
 
 
+@boundary
 def findings(member: Member, hook: str, answer: Any) -> Findings:
     """Check findings; None is none."""
     found = Findings() if answer is None else answer
     if not isinstance(found, Findings):
         raise wrong(member, hook, f"must give Findings or None, got {_kind(answer)}")
+    for part in ("metrics", "tables", "pictures"):
+        if not isinstance(getattr(found, part), Mapping):
+            raise wrong(member, hook, f"must give {part} by name, got {_kind(getattr(found, part))}")
+    for name in (*found.metrics, *found.tables, *found.pictures):
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise wrong(member, hook, f"named something {name!r}: use letters, digits, '.', '-' and '_'")
     for name, value in found.metrics.items():
-        if value is not None and not math.isfinite(value):
+        number: Any = value
+        if number is not None and not (isinstance(number, Real) and math.isfinite(number)):
             raise wrong(member, hook, f"gave the metric {name!r} = {value!r}; give a finite number, or None")
     for name, table in found.tables.items():
         if len({len(column) for column in table.columns.values()}) > 1:
             raise wrong(member, hook, f"gave the table {name!r} columns of different lengths")
+        cells = [cell for column in table.columns.values() for cell in column]
+        if odd := [cell for cell in cells if not (cell is None or isinstance(cell, (Real, str, np.generic)))]:
+            raise wrong(member, hook, f"gave the table {name!r} a cell that is {_kind(odd[0])}")
+    for name, picture in found.pictures.items():
+        shape, kind = np.shape(picture.pixels), getattr(picture.pixels, "dtype", None)
+        image = isinstance(picture.pixels, np.ndarray) and (len(shape) == 2 or shape[2:] == (3,))
+        if not image or not (kind == np.uint8 or np.issubdtype(kind, np.floating)):
+            what = f"{_kind(picture.pixels)} of shape {shape}"
+            raise wrong(member, hook, f"gave the picture {name!r} as {what}; give [H, W] or [H, W, 3]")
     return found
 
 
@@ -217,4 +268,27 @@ def vector(member: Member, hook: str, name: str, value: Any, length: int) -> Ten
 
 
 def _kind(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    if value is None:
+        return "None"
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
+
+
+def served(member: Member, answer: Any) -> Callable[[Tensor], Tensor]:
+    """Check what stands between a model and who asks it: now that it can be called, later its logits."""
+    if not callable(answer):
+        raise wrong(member, "serve_model", f"must give a function or None, got {_kind(answer)}")
+
+    def ask(x: Tensor) -> Tensor:
+        try:
+            logits = answer(x)
+        except FedsecError:
+            raise
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise wrong(member, "serve_model", f"gave a function that failed: {what}") from error
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x):
+            raise wrong(member, "serve_model", f"gave a function that gives no logits [{len(x)}, classes]")
+        return logits
+
+    return ask

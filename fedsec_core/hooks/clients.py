@@ -65,7 +65,7 @@ class ClientHooks(Members):
     def training_steps(
         self, client: Client, broadcast: Broadcast, stores: Stores, active: Sequence[str], *, protected: bool
     ) -> list[tuple[str, object]]:
-        """Gather the extensions of all components; without `protected`, those of protections are left out."""
+        """Gather the extensions of all components, by title; without `protected`, not of protections."""
         found: list[tuple[str, object]] = []
         for member in self.answering("training_steps", active):
             if member.slot.role is Role.PROTECT and not protected:
@@ -79,7 +79,7 @@ class ClientHooks(Members):
             answer = self.call(member, "training_steps", arguments, number=broadcast.round, client=client.id)
             if answer is not None:
                 _declared(member, answer)
-                found.append((member.label, answer))
+                found.append((member.slot.title, answer))
         return found
 
     def train_client(
@@ -127,7 +127,7 @@ class ClientHooks(Members):
         for member in self.answering("serve_model"):
             arguments = {"predict": predict, "client": client}
             answer = self.call(member, "serve_model", arguments, number=number, client=client)
-            predict = predict if answer is None else answer
+            predict = predict if answer is None else answers.served(member, answer)
         return predict
 
 

@@ -46,12 +46,16 @@ class Result:
         runs = [each for each in self.found.of(variant, twin=twin) if seed is None or each.seed == seed]
         if not runs:
             names = sorted({each.variant for each in self.federations})
-            raise FedsecError(f"{self.folder}: no such run: {variant!r}{did_you_mean(variant, names)}")
+            hint = did_you_mean(variant, names) or f"; there are {', '.join(names)}"
+            raise FedsecError(f"{self.folder}: no such run: {variant!r}{hint}")
         return runs[0]
 
     @property
     def metrics(self) -> dict[str, dict[int, float | None]]:
-        """The metrics of the main run, first seed: full name -> value by round."""
+        """The metrics of the main run, first seed: full name -> value by round.
+
+        Raises FedsecError if `main` was not among the variants that were run.
+        """
         return self.of().metrics
 
     def table(self) -> ResultTable:

@@ -49,6 +49,9 @@ def _mean(claim: Claim, runs: Sequence[FederationResult]) -> tuple[float | None,
     """Return the mean over seeds, or None and why there is none."""
     values = []
     for run in runs:
+        reached = isinstance(claim.at, int) and claim.at in {event["round"] for event in run.rounds}
+        if run.status != "done" and not reached:
+            return None, f"{run.variant} ended {run.status} at seed {run.seed}"
         if claim.metric not in run.final:
             hint = did_you_mean(claim.metric, run.final)
             return None, f"{run.variant} measured no {claim.metric!r}{hint}"

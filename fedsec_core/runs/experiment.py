@@ -130,9 +130,11 @@ class Playing:
         return self.folder / plan.place
 
     def _copy(self, done: Path, target: Path, facts: Mapping[str, Any]) -> None:
-        shutil.copytree(done, target)
-        copied = RunFolder(target, dict(read_federation(target).facts))
+        unfinished = target.with_name(target.name + ".unfinished")
+        shutil.copytree(done, unfinished)
+        copied = RunFolder(unfinished, dict(read_federation(unfinished).facts))
         copied.describe(**facts, copied_from=str(done.relative_to(self.out)))
+        unfinished.rename(target)
         self.watcher.end("copied")
 
     def _record(self, federation: Federation, run: RunFolder) -> None:

@@ -36,7 +36,7 @@ def key_of(scenario: Scenario, seed: int, *, twin: bool, data_digest: str) -> st
         "data": data_digest,
         "device": digest_class(),
         "versions": versions(scenario),
-        "code": {name: code_of(name) for name in distributions(scenario)},
+        "code": {name: code_of(name, modules) for name, modules in _modules(scenario).items()},
     }
     for slot in scenario.slots:
         _drop_paths(tables[slot.role.value], slot.label, type(slot.component))
@@ -69,29 +69,36 @@ def digest_class() -> dict[str, str]:
 
 
 @cache
-def code_of(distribution: str) -> str:
-    """Return the version of an installed distribution; of an editable one, a hash of its sources."""
+def code_of(distribution: str, modules: tuple[str, ...]) -> str:
+    """Return the version of an installed distribution; of an editable one, a hash of its `modules`' files."""
     try:
         found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
-        return _hash_sources(_module_folder(distribution))
+        return _hash_sources(modules)
     direct = json.loads(found.read_text("direct_url.json") or "{}")
-    if direct.get("dir_info", {}).get("editable"):
-        return _hash_sources(_module_folder(distribution))
-    return found.version
+    return _hash_sources(modules) if direct.get("dir_info", {}).get("editable") else found.version
 
 
-def _module_folder(distribution: str) -> list[Path]:
-    spec = find_spec(distribution.replace("-", "_"))
-    return [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+def _modules(scenario: Scenario) -> dict[str, tuple[str, ...]]:
+    """Return the top-level modules of each distribution that takes part."""
+    found: dict[str, set[str]] = {CORE: {"fedsec_core"}}
+    for slot in scenario.slots:
+        found.setdefault(slot.offer.distribution, set()).add(slot.offer.module)
+    return {name: tuple(sorted(modules)) for name, modules in sorted(found.items())}
 
 
-def _hash_sources(folders: Iterable[Path]) -> str:
+def _hash_sources(modules: Iterable[str]) -> str:
     made = hashlib.blake2b(digest_size=16)
-    for folder in folders:
-        for file in sorted(folder.rglob("*.py")):
-            made.update(str(file.relative_to(folder)).encode())
-            made.update(file.read_bytes())
+    for module in modules:
+        spec = find_spec(module)
+        folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
+        files = [file for folder in folders for file in sorted(folder.rglob("*")) if file.suffix != ".pyc"]
+        if spec is not None and not folders and spec.origin:
+            files = [Path(spec.origin)]
+        for file in files:
+            if file.is_file():
+                made.update(f"{module}/{file.name}".encode())
+                made.update(file.read_bytes())
     return made.hexdigest()
 
 

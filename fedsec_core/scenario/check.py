@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from fedsec_core.scenario.model import Claim, ClientChoice, Scenario, Slot
 from fedsec_core.scenario.positions import Path
@@ -24,28 +24,38 @@ _HINTS = {
 }
 
 
-def scenario(scenario: Scenario) -> Iterator[Finding]:
-    """Give every combination of components that cannot work, with the path of the one that says so."""
-    yield from _capabilities(scenario)
-    yield from _steps(scenario)
+def scenario(scenario: Scenario, *, whole: bool) -> Iterator[Finding]:
+    """Give every combination of components that cannot work, with the path of the one that says so.
+
+    Of a scenario that is not `whole`, because of other faults, what is there is checked.
+    """
+    if whole:
+        yield from _capabilities(scenario)
+        yield from _steps(scenario)
     yield from _cohort(scenario)
-    yield from _attacks(scenario)
+    yield from _attacks(scenario, whole=whole)
 
 
-def claim(claim: Claim, scenarios: Mapping[str, Scenario], twin: bool) -> Iterator[tuple[str, str]]:
-    """Give what a claim names and the scenario lacks, as `(key, message)`."""
-    if claim.of not in scenarios:
-        yield "of", f"no variant is called {claim.of!r}" + did_you_mean(claim.of, scenarios)
-        return
+def claim(
+    claim: Claim, labels: Mapping[str, Sequence[str]], *, rounds: int | None, twin: bool
+) -> Iterator[tuple[str, str]]:
+    """Give what a claim names and the scenario lacks, as `(key, message)`.
+
+    `labels` are those of each variant, `rounds` those of the one that is measured, if known.
+    """
     if claim.than == "twin":
         if not twin:
             yield "than", "there is no twin: set twin = true in [scenario]"
-    elif claim.than is not None and claim.than not in scenarios:
-        yield "than", f"no variant is called {claim.than!r}" + did_you_mean(claim.than, [*scenarios, "twin"])
-    labels = [slot.label for slot in scenarios[claim.of].slots]
+    elif claim.than is not None and claim.than not in labels:
+        yield "than", f"no variant is called {claim.than!r}" + did_you_mean(claim.than, [*labels, "twin"])
+    if rounds is not None and isinstance(claim.at, int) and not 0 <= claim.at <= rounds:
+        yield "at", f"there is no round {claim.at}: rounds go from 0, the built model, to {rounds}"
+    if claim.of not in labels:
+        yield "of", f"no variant is called {claim.of!r}" + did_you_mean(claim.of, labels)
+        return
     label = claim.metric.partition(".")[0]
-    if label not in labels:
-        yield "metric", f"no component has the label {label!r}" + did_you_mean(label, labels)
+    if label not in labels[claim.of]:
+        yield "metric", f"no component has the label {label!r}" + did_you_mean(label, labels[claim.of])
 
 
 def _capabilities(scenario: Scenario) -> Iterator[Finding]:
@@ -82,7 +92,8 @@ def _steps(scenario: Scenario) -> Iterator[Finding]:
 
 
 def _cohort(scenario: Scenario) -> Iterator[Finding]:
-    clients = scenario.the(Role.PARTITION).component.client_count
+    partition = scenario.one(Role.PARTITION)
+    clients = None if partition is None else partition.component.client_count
     if clients is None:
         return
     for attack in scenario.all(Role.ATTACK):
@@ -92,7 +103,7 @@ def _cohort(scenario: Scenario) -> Iterator[Finding]:
     cohort = clients if select is None else select.component.cohort_size(clients)
     if cohort is None:
         return
-    for slot in (*scenario.all(Role.BEFORE), scenario.the(Role.AGGREGATE)):
+    for slot in (*scenario.all(Role.BEFORE), *scenario.all(Role.AGGREGATE)):
         if slot.role is Role.AGGREGATE and scenario.all(Role.BEFORE):
             continue
         if why := slot.component.refuse_cohort(cohort):
@@ -108,14 +119,14 @@ def _choice(attack: Slot, choice: ClientChoice, clients: int) -> Iterator[Findin
             yield path, f"there is no client {client}: ids go from 0 to {clients - 1}"
 
 
-def _attacks(scenario: Scenario) -> Iterator[Finding]:
+def _attacks(scenario: Scenario, *, whole: bool) -> Iterator[Finding]:
     labels = [attack.label for attack in scenario.all(Role.ATTACK)]
     for attack in scenario.all(Role.ATTACK):
         clients = attack.keys.clients
-        if clients is None:
-            yield attack.path, "missing key 'clients': which clients are malicious, as in { fraction = 0.2 }"
-        elif isinstance(clients, str):
+        if isinstance(clients, str):
             others = [label for label in labels if label != attack.label]
+            if clients not in others and not whole:
+                continue
             if clients not in others:
                 hint = did_you_mean(clients, others)
                 yield (*attack.path, "clients"), f"no other attack has the label {clients!r}{hint}"
@@ -127,5 +138,5 @@ def _attacks(scenario: Scenario) -> Iterator[Finding]:
                     f"{clients!r} takes its clients from another attack: name that one",
                 )
         start = attack.keys.rounds.start
-        if start > scenario.rounds:
+        if start > scenario.rounds > 0:
             yield (*attack.path, "rounds"), f"start is {start}, but there are {scenario.rounds} rounds"

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import copy
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from fedsec_core.catalogue import Catalogue
-from fedsec_core.component import Component, parameter
-from fedsec_core.errors import Fault, PluginError, ScenarioError
+from fedsec_core.component import parameter
+from fedsec_core.errors import Fault, ScenarioError
 from fedsec_core.scenario import check, source
-from fedsec_core.scenario.model import KEYS, RESERVED, Claim, Experiment, Keys, Scenario, Slot
+from fedsec_core.scenario.model import RESERVED, Claim, Experiment, Scenario
 from fedsec_core.scenario.positions import Path
 from fedsec_core.scenario.resolve import resolve
-from fedsec_core.scenario.source import Source
-from fedsec_core.scenario.structure import Structurer, Wrong
+from fedsec_core.scenario.slots import LABEL, Gathering, is_label, labels_of
 from fedsec_core.suggest import did_you_mean
-from fedsec_core.vocabulary import Knowledge, Role
+from fedsec_core.vocabulary import Role
 
-LABEL = "a label is made of letters, digits, '-' and '_'"
+ROLES = frozenset(role.value for role in Role)
+
+
+def _wrong_seeds(seed: int | tuple[int, ...]) -> str | None:
+    if isinstance(seed, int):
+        return None
+    if not seed or len(set(seed)) < len(seed):
+        return f"must name each seed once, got {list(seed)!r}"
+    return f"must be >= 0, got {min(seed)}" if min(seed) < 0 else None
 
 
 @frozen(kw_only=True)
@@ -30,11 +37,11 @@ class Head:
 
     name: str = parameter(
         doc="names the run folder",
-        check=lambda name: None if _is_label(name) else f"{LABEL}, got {name!r}",
+        check=lambda name: None if is_label(name) else f"{LABEL}, got {name!r}",
     )
     rounds: int = parameter(doc="number of rounds", at_least=1)
     seed: int | tuple[int, ...] = parameter(
-        0, doc="one seed, or a list of them", at_least=0, check=lambda seed: _wrong_seeds(seed)
+        0, doc="one seed, or a list of them", at_least=0, check=_wrong_seeds
     )
     twin: bool = parameter(False, doc="also run the same federation with everyone honest")
 
@@ -57,54 +64,42 @@ def load(
     """
     catalogue = catalogue or Catalogue.installed()
     read = source.read(scenario, catalogue)
-    faults = [
-        Fault(f"--set {key}", "", wrong)
-        for key, value in (set or {}).items()
-        if (wrong := source.override(read.tables, key, value))
-    ]
-    if seeds is not None or twin is not None:
-        head = read.tables.setdefault("scenario", {})
-        if isinstance(head, dict):
-            head.update({"seed": list(seeds)} if seeds is not None else {})
-            head.update({"twin": twin} if twin is not None else {})
-    if faults:
-        raise ScenarioError(faults)
-    return _Loading(read, catalogue).experiment()
+    loading = _Loading(Gathering(read, catalogue))
+    for key, value in (set or {}).items():
+        if wrong := source.override(read.tables, key, value):
+            loading.gathering.faults.append(Fault(f"--set {key}", "", wrong))
+    if seeds is not None and (wrong := _wrong_seeds(tuple(seeds))):
+        loading.gathering.faults.append(Fault("--seed", "", wrong))
+    elif seeds is not None:
+        read.tables.setdefault("scenario", {})["seed"] = list(seeds)
+    if twin is not None:
+        read.tables.setdefault("scenario", {})["twin"] = twin
+    return loading.experiment()
 
 
 @define
 class _Loading:
-    """One reading of one file: gathers faults until the end."""
+    """One experiment being typed: main, its variants, its claims."""
 
-    read: Source
-    catalogue: Catalogue
-    faults: list[Fault] = field(factory=list)
-    structurer: Structurer = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.structurer = Structurer(self.read.base)
+    gathering: Gathering
+    head: Head | None = None
+    scenarios: dict[str, Scenario | None] = field(factory=dict)
+    """By name; None for one with faults."""
+    labels: dict[str, list[str]] = field(factory=dict)
+    """The labels of every scenario, faults or not: what claims may name."""
 
     def experiment(self) -> Experiment:
-        tables = self.read.tables
-        variants = self._tables("variant")
-        head = self._structure(tables.get("scenario", {}), Head, ("scenario",))
-        main = self._scenario(tables, head, lambda path: path)
-        scenarios: dict[str, Scenario | None] = {"main": main}
-        for index, raw in enumerate(variants):
-            name, scenario = self._variant(index, raw, head, scenarios)
-            scenarios[name] = scenario
-        claims = [
-            self._structure(raw, Claim, ("claim", index)) for index, raw in enumerate(self._tables("claim"))
-        ]
-        done = {name: each for name, each in scenarios.items() if each is not None}
-        for index, claim in enumerate(claims):
-            if claim is not None and head is not None and len(done) == len(scenarios):
-                found = check.claim(claim, done, head.twin)
-                self.faults += [self.read.fault(("claim", index, key), message) for key, message in found]
-        if self.faults:
-            raise ScenarioError(sorted(dict.fromkeys(self.faults), key=_position))
+        gathering, tables = self.gathering, self.gathering.read.tables
+        self.head = head = gathering.structure(tables.get("scenario", {}), Head, ("scenario",))
+        main = self._scenario("main", tables, head, lambda path: path)
+        for index, raw in enumerate(gathering.tables("variant")):
+            self._variant(("variant", index), raw)
+        claims = [self._claim(("claim", index), raw) for index, raw in enumerate(gathering.tables("claim"))]
+        if gathering.faults:
+            raise ScenarioError(sorted(dict.fromkeys(gathering.faults), key=_position))
         assert head is not None
         assert main is not None
+        done = {name: each for name, each in self.scenarios.items() if each is not None}
         return Experiment(
             name=head.name,
             seeds=head.seeds,
@@ -113,166 +108,88 @@ class _Loading:
             variants={name: each for name, each in done.items() if name != "main"},
             claims=tuple(claim for claim in claims if claim is not None),
             resolved={name: resolve(each, head.seeds, head.twin) for name, each in done.items()},
-            file=self.read.file,
+            file=gathering.read.file,
         )
 
-    def _tables(self, name: str) -> list[Any]:
-        raw = self.read.tables.get(name, [])
-        if isinstance(raw, list):
-            return raw
-        self._fault((name,), f"expected tables in double brackets: [[{name}]]")
-        return []
+    def _claim(self, path: Path, raw: Any) -> Claim | None:
+        claim: Claim | None = self.gathering.structure(raw, Claim, path)
+        if claim is not None:
+            of = self.scenarios.get(claim.of)
+            rounds = of.rounds if of is not None else None
+            twin = self.head.twin if self.head is not None else True
+            for key, message in check.claim(claim, self.labels, rounds=rounds, twin=twin):
+                self.gathering.fault((*path, key), message)
+        return claim
 
-    def _fault(self, path: Path, message: str) -> None:
-        self.faults.append(self.read.fault(path, message))
-
-    def _structure(
-        self, raw: object, kind: type[Any], path: Path, *, also: frozenset[str] = frozenset()
-    ) -> Any:
-        try:
-            return self.structurer.table(raw, kind, also=also)
-        except Wrong as wrong:
-            for below, message in wrong.faults:
-                self._fault((*path, *below), message)
-            return None
-
-    def _variant(
-        self, index: int, raw: Any, head: Head | None, taken: Mapping[str, Any]
-    ) -> tuple[str, Scenario | None]:
-        path: Path = ("variant", index)
+    def _variant(self, path: Path, raw: Any) -> None:
+        fault, faults = self.gathering.fault, self.gathering.faults
         name = raw.get("as") if isinstance(raw, dict) else None
-        if not isinstance(name, str) or not _is_label(name):
-            self._fault(path, f"missing or wrong key 'as': {LABEL}")
-            return f"variant {index}", None
-        if name in RESERVED or name in taken:
-            why = "reserved" if name in RESERVED else "taken by another variant"
-            self._fault((*path, "as"), f"the name {name!r} is {why}")
-            return f"variant {index}", None
-        tables = copy.deepcopy(self.read.tables)
-        moved: set[str] = set()
-        for key, value in raw.items():
-            if key in {role.value for role in Role}:
-                tables[key] = copy.deepcopy(value)
-                moved.add(key)
-            elif key == "set" and isinstance(value, dict):
-                for name_of, new in value.items():
-                    if wrong := source.override(tables, name_of, new):
-                        self._fault((*path, "set"), f"{name_of}: {wrong}")
-            elif key != "as":
-                known = ["as", "set", *(role.value for role in Role)]
-                self._fault((*path, key), "unknown key" + did_you_mean(key, known))
-        before = len(self.faults)
-        if head is not None:
-            head = self._head_of_variant(tables, head, path)
-        scenario = self._scenario(tables, head, lambda at: (*path, *at) if at and at[0] in moved else at)
-        said = {(fault.path, fault.message) for fault in self.faults[:before]}
+        if not is_label(name):
+            fault(path, f"missing or wrong key 'as': {LABEL}")
+            return
+        if name in RESERVED or name in self.scenarios:
+            fault((*path, "as"), f"the name {name!r} is {'reserved' if name in RESERVED else 'taken'}")
+            return
+        tables = copy.deepcopy(self.gathering.read.tables)
+        tables.update({role: copy.deepcopy(raw[role]) for role in ROLES & raw.keys()})
+        self._set(path, raw.get("set", {}), tables)
+        for key in raw.keys() - ROLES - {"as", "set"}:
+            fault((*path, key), "unknown key" + did_you_mean(key, ["as", "set", *ROLES]))
+        said = {(each.path, each.message) for each in faults}
+        before = len(faults)
+        head = None if self.head is None else self._head_of_variant(path, tables, self.head)
+        self._scenario(name, tables, head, lambda at: (*path, *at) if at[0] in raw else at)
         # what is wrong in the main scenario is wrong in every variant: say it once
-        new = [fault for fault in self.faults[before:] if (fault.path, fault.message) not in said]
-        self.faults[before:] = new
-        return name, scenario
+        faults[before:] = [each for each in faults[before:] if (each.path, each.message) not in said]
 
-    def _head_of_variant(self, tables: Mapping[str, Any], main: Head, path: Path) -> Head | None:
+    def _set(self, path: Path, values: Any, tables: dict[str, Any]) -> None:
+        if not isinstance(values, dict):
+            self.gathering.fault((*path, "set"), f"expected a table, got {values!r}")
+            return
+        for key, value in values.items():
+            if wrong := source.override(tables, key, value):
+                self.gathering.fault((*path, "set"), f"{key}: {wrong}")
+
+    def _head_of_variant(self, path: Path, tables: Mapping[str, Any], main: Head) -> Head | None:
         """A variant may have other rounds; name, seeds and twin are those of the experiment."""
-        head: Head | None = self._structure(tables["scenario"], Head, (*path, "set"))
+        head: Head | None = self.gathering.structure(tables["scenario"], Head, (*path, "set"))
         if head is not None and evolve(head, rounds=main.rounds) != main:
-            self._fault((*path, "set"), "a variant may change scenario.rounds, nothing else of [scenario]")
+            self.gathering.fault(
+                (*path, "set"), "a variant may change scenario.rounds, nothing else of [scenario]"
+            )
             return None
         return head
 
-    def _scenario(self, tables: Mapping[str, Any], head: Head | None, place: Any) -> Scenario | None:
-        before = len(self.faults)
-        known = {"scenario", "variant", "claim", *(role.value for role in Role)}
-        for name in tables:
-            if name not in known:
-                self._fault((name,), "unknown table" + did_you_mean(name, known))
-        slots: list[Slot] = []
-        for role in Role:
-            slots += self._slots(role, tables.get(role.value), place)
-        labels: dict[str, Slot] = {}
-        for slot in slots:
-            if slot.label in labels:
-                taken = f"the label {slot.label!r} is taken by {labels[slot.label].title}"
-                self._fault(slot.path, f'{taken}; give one of them as = "..."')
-            labels.setdefault(slot.label, slot)
-        if head is None or len(self.faults) > before:
-            return None
-        scenario = Scenario(head.name, head.rounds, tuple(slots))
-        for path, message in check.scenario(scenario):
-            self._fault(path, message)
-        return scenario
+    def _scenario(
+        self, name: str, tables: Mapping[str, Any], head: Head | None, place: Callable[[Path], Path]
+    ) -> Scenario | None:
+        gathering = self.gathering
+        before = len(gathering.faults)
+        known = ROLES | {"scenario", "variant", "claim"}
+        for table in tables.keys() - known:
+            gathering.fault((table,), "unknown table" + did_you_mean(table, known))
+        slots = [
+            slot
+            for role in Role
+            for slot in gathering.slots(role, tables.get(role.value), place((role.value,)))
+        ]
+        self._unique_labels(name, tables, place)
+        scenario = Scenario(head.name if head else "", head.rounds if head else 0, tuple(slots))
+        whole = head is not None and len(gathering.faults) == before
+        for path, message in check.scenario(scenario, whole=whole):
+            gathering.fault(path, message)
+        self.scenarios[name] = scenario if len(gathering.faults) == before else None
+        return self.scenarios[name]
 
-    def _slots(self, role: Role, raw: Any, place: Any) -> list[Slot]:
-        path: Path = place((role.value,))
-        if raw is None:
-            if role.required:
-                hint = f'add a table [{role.value}] with use = "..."'
-                self.faults.append(Fault(self.read.name, role.value, f"missing table: {hint}"))
-            return []
-        if not role.many:
-            found = self._slot(role, raw, path)
-            return [found] if found else []
-        if not isinstance(raw, list):
-            self._fault(path, f"expected tables in double brackets: [[{role.value}]]")
-            return []
-        found_all = (self._slot(role, each, (*path, index)) for index, each in enumerate(raw))
-        return [slot for slot in found_all if slot]
-
-    def _slot(self, role: Role, raw: Any, path: Path) -> Slot | None:
-        if not isinstance(raw, dict):
-            self._fault(path, f"expected a table, got {raw!r}")
-            return None
-        use = raw.get("use")
-        if not isinstance(use, str):
-            near = next((key for key in raw if did_you_mean(key, ["use"])), None)
-            asked = f"; did you mean 'use' by {near!r}?" if near else f": which {role.value} component?"
-            self._fault(path, f"missing key 'use'{asked}")
-            return None
-        label = raw.get("as", use.rpartition(":")[2])
-        if not isinstance(label, str) or not _is_label(label):
-            self._fault((*path, "as"), f"{LABEL}, got {label!r}")
-            return None
-        try:
-            offer = self.catalogue.find(role, use)
-            kind = offer.load()
-        except PluginError as error:
-            self._fault((*path, "use"), str(error))
-            return None
-        own = {key: value for key, value in raw.items() if key in KEYS[role]}
-        reserved = frozenset({"use", "as", *KEYS[role]})
-        rest = {key: value for key, value in raw.items() if key not in reserved}
-        keys: Keys | None = self._structure(own, Keys, path)
-        component: Component | None = self._structure(rest, kind, path, also=reserved)
-        if keys is None or component is None:
-            return None
-        return self._granted(Slot(role, label, offer, component, keys, path))
-
-    def _granted(self, slot: Slot) -> Slot | None:
-        given = slot.keys.knows
-        known = [knowledge.value for knowledge in Knowledge]
-        wrong = [name for name in given or () if name not in known]
-        for name in wrong:
-            hint = did_you_mean(name, known) or f"; known: {', '.join(known)}"
-            self._fault((*slot.path, "knows"), f"no knowledge is called {name!r}{hint}")
-        if wrong:
-            return None
-        for missing in sorted(slot.component.knows - slot.granted):
-            message = (
-                f"{slot.offer.name} does not work without the knowledge {missing.value!r}: add it to knows"
-            )
-            self._fault((*slot.path, "knows"), message)
-        return slot
-
-
-def _wrong_seeds(seed: int | tuple[int, ...]) -> str | None:
-    if isinstance(seed, int):
-        return None
-    if not seed or len(set(seed)) < len(seed):
-        return f"must name each seed once, got {list(seed)!r}"
-    return f"must be >= 0, got {min(seed)}" if min(seed) < 0 else None
-
-
-def _is_label(text: str) -> bool:
-    return bool(text) and all(letter.isalnum() or letter in "-_" for letter in text)
+    def _unique_labels(self, name: str, tables: Mapping[str, Any], place: Callable[[Path], Path]) -> None:
+        owners: dict[str, Path] = {}
+        for label, path in labels_of(tables):
+            if label in owners:
+                owner = source.dotted(owners[label])
+                message = f'the label {label!r} is taken by {owner}; give one of them as = "..."'
+                self.gathering.fault(place(path), message)
+            owners.setdefault(label, path)
+        self.labels[name] = list(owners)
 
 
 def _position(fault: Fault) -> tuple[int, str]:

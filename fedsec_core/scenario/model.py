@@ -12,6 +12,7 @@ from attrs import frozen
 
 from fedsec_core.catalogue import Offer
 from fedsec_core.component import Component, parameter
+from fedsec_core.suggest import did_you_mean
 from fedsec_core.vocabulary import Knowledge, Role
 
 RESERVED = ("main", "twin")
@@ -57,7 +58,9 @@ class Keys:
     """The keys of a component's table that belong to the core; `KEYS` says which role has which."""
 
     knows: tuple[str, ...] | None = parameter(
-        None, doc="the knowledge granted; left out: the least that the component works with"
+        None,
+        doc="the knowledge granted; left out: the least that the component works with",
+        check=lambda words: _unknown_knowledge(words or ()),
     )
     clients: ClientChoice | str | None = parameter(
         None, doc="the clients of the attack, or the label of the attack whose clients it takes"
@@ -76,6 +79,15 @@ class Keys:
     local_test: float = parameter(
         0.0, doc="share of its samples that every client holds back for tests", at_least=0, below=1
     )
+
+
+def _unknown_knowledge(words: tuple[str, ...]) -> str | None:
+    known = [knowledge.value for knowledge in Knowledge]
+    for word in words:
+        if word not in known:
+            hint = did_you_mean(word, known) or f"; known: {', '.join(known)}"
+            return f"no knowledge is called {word!r}{hint}"
+    return None
 
 
 _EVALUATION = ("every", "on")

@@ -33,7 +33,7 @@ def resolve(scenario: Scenario, seeds: Sequence[int], twin: bool) -> dict[str, A
 
 def slot_table(slot: Slot) -> dict[str, Any]:
     """Return the table of one component, its reserved keys among its parameters."""
-    table: dict[str, Any] = {"use": slot.offer.name, "as": slot.label}
+    table: dict[str, Any] = {"use": f"{slot.offer.distribution}:{slot.offer.name}", "as": slot.label}
     for key in KEYS[slot.role]:
         value = sorted(each.value for each in slot.granted) if key == "knows" else getattr(slot.keys, key)
         table[key] = plain(value)

@@ -124,6 +124,8 @@ def override(tables: dict[str, Any], key: str, value: object) -> str | None:
             did_you_mean(head, tables) or f"; there are {', '.join(tables)}"
         )
     table: Any = tables[head]
+    if head in ("claim", "variant"):
+        return f"tables [[{head}]] cannot be changed from here"
     if head in {role.value for role in Role if role.many}:
         labels = {str(each.get("as", each.get("use"))): each for each in table if isinstance(each, dict)}
         if not rest or rest[0] not in labels:

@@ -79,6 +79,7 @@ class TwoLayers(nn.Module):
         layers += [nn.Dropout(asked.dropout)] if asked.dropout else []
         self.body = nn.Sequential(*layers, nn.ReLU())
         self.head = nn.Linear(asked.hidden, classes)
+        self.awry = asked.awry
         if asked.awry == "double":
             self.head = self.head.double()
         if asked.awry == "no-parts":
@@ -86,4 +87,6 @@ class TwoLayers(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.body(x))
-        return logits
+        if self.awry == "raises" and not self.training:
+            raise ArithmeticError("no power")
+        return torch.cat([logits, logits], dim=1) if self.awry == "wide" else logits

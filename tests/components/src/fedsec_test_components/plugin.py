@@ -38,7 +38,9 @@ class Perceptron(Component):
     hidden: int = parameter(8, doc="width", at_least=1)
     norm: bool = parameter(False, doc="put a BatchNorm between the layers")
     dropout: float = parameter(0.0, doc="chance to drop a hidden unit", at_least=0, below=1)
-    awry: Literal["", "double", "no-parts"] = parameter("", doc="what is wrong with the network")
+    awry: Literal["", "double", "no-parts", "wide", "raises"] = parameter(
+        "", doc="what is wrong with the network"
+    )
 
     @property
     def provides(self) -> frozenset[Capability]:
@@ -117,7 +119,9 @@ class Sum(Component):
 class Witness(Component):
     """Measures one figure per round and shows what evaluation can give back; may go wrong."""
 
-    awry: Literal["", "nan", "raises", "interrupt", "kind"] = parameter("", doc="what goes wrong")
+    awry: Literal["", "nan", "raises", "interrupt", "kind", "text", "list", "cell", "picture", "name"] = (
+        parameter("", doc="what goes wrong")
+    )
     since: int = parameter(0, doc="from which round on", at_least=0)
     local: bool = parameter(False, doc="measure at every client too")
 
@@ -157,10 +161,14 @@ class Shield(Component):
     offset: float = parameter(0.0, doc="what is added to every broadcast parameter")
     clip: float = parameter(0.0, doc="every gradient is set to at most this; 0 leaves them", at_least=0)
     shift: float = parameter(0.0, doc="what is added to every logit of class 0 that is served")
+    awry: Literal["", "steps", "no-steps", "serve", "no-serve", "update"] = parameter(
+        "", doc="what goes wrong"
+    )
 
     @property
     def extends(self) -> frozenset[str]:
-        return frozenset({"gradients"}) if self.clip else frozenset()
+        clipping = {"gradients"} if self.clip or "steps" in self.awry else set()
+        return frozenset(clipping | ({"update"} if self.awry == "update" else set()))
 
     def build(self) -> object:
         from fedsec_test_components.shielding import Shielding

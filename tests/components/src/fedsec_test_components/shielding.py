@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve
 from torch import Tensor
@@ -25,6 +25,23 @@ class Clipping:
 
 
 @define(eq=False)
+class Failing:
+    awry: str
+
+    def __getattr__(self, name: str) -> Any:
+        wanted = {"steps": "gradients", "no-steps": "gradients", "update": "update"}
+        if wanted.get(self.awry) != name:
+            raise AttributeError(name)
+        return self._nothing if self.awry.startswith("no-") else self._fail
+
+    def _fail(self, value: Any) -> Any:
+        raise OverflowError("too much")
+
+    def _nothing(self, value: Any) -> Any:
+        return None
+
+
+@define(eq=False)
 class Shielding:
     asked: Shield
 
@@ -39,10 +56,16 @@ class Shielding:
     @hookimpl
     def training_steps(self, client: Client) -> object | None:
         client.state["rounds"] = client.state.get("rounds", 0) + 1
+        if self.asked.awry in ("steps", "no-steps", "update"):
+            return Failing(self.asked.awry)
         return Clipping(self.asked.clip) if self.asked.clip else None
 
     @hookimpl
     def serve_model(self, predict: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor] | None:
+        if self.asked.awry == "no-serve":
+            return 3  # type: ignore[return-value]
+        if self.asked.awry == "serve":
+            return lambda x: x
         if not self.asked.shift:
             return None
 

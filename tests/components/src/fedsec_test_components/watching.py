@@ -31,6 +31,16 @@ class Witnessing:
                     raise KeyboardInterrupt
                 case "kind":
                     return {"figure": 1.0}
+                case "text":
+                    return Findings({"figure": "abc"})  # type: ignore[dict-item]
+                case "list":
+                    return Findings([1.0])  # type: ignore[arg-type]
+                case "cell":
+                    return Findings(tables={"odd": Table({"a": [object()]})})  # type: ignore[list-item]
+                case "picture":
+                    return Findings(pictures={"odd": Picture(np.zeros((2, 2, 2, 2)))})
+                case "name":
+                    return Findings({"../figure": 1.0})
         logits = view.predict(view.data.x)
         metrics: dict[str, float | None] = {
             "accuracy": float((logits.argmax(1) == view.data.y).double().mean()),
