@@ -259,7 +259,9 @@ def test_wrong_variants_are_refused(refused: Any, variant: dict[str, Any], messa
 
 def test_impossible_extensions_of_training_are_refused(refused: Any) -> None:
     found = refused(model={"use": "perceptron", "awry": "treble"})
-    assert found == ["<scenario>: model.awry: expected '' or 'double' or 'no-parts' or 'wide' or 'raises', got 'treble'"]
+    assert found == [
+        "<scenario>: model.awry: expected '' or 'double' or 'no-parts' or 'wide' or 'raises', got 'treble'"
+    ]
 
 
 @pytest.mark.parametrize(
