@@ -257,7 +257,7 @@ def test_wrong_variants_are_refused(refused: Any, variant: dict[str, Any], messa
     assert refused(variant=[variant]) == [f"<scenario>: {message}"]
 
 
-def test_impossible_extensions_of_training_are_refused(refused: Any) -> None:
+def test_a_word_that_is_no_choice_is_refused_with_the_choices(refused: Any) -> None:
     found = refused(model={"use": "perceptron", "awry": "treble"})
     assert found == [
         "<scenario>: model.awry: expected '' or 'double' or 'no-parts' or 'wide' or 'raises', got 'treble'"
