@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from fedsec_core import registry
-from fedsec_core.errors import PluginError
+from fedsec_core.errors import PluginError, one_line
 from fedsec_core.suggest import did_you_mean
 from fedsec_core.vocabulary import Role
 
@@ -49,7 +49,7 @@ class Offer:
             loaded = metadata.EntryPoint(self.name, self.target, self.role.group).load()
         except Exception as error:
             raise PluginError(
-                f"{self.title} could not be loaded from {self.target}: {type(error).__name__}: {error}"
+                f"{self.title} could not be loaded from {self.target}: {one_line(error)}"
             ) from error
         if not (isinstance(loaded, type) and issubclass(loaded, Component)):
             raise PluginError(f"{self.title}: {self.target} is not a subclass of fedsec_core.Component")

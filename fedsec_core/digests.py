@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-QUANTITIES = ("cohort", "honest_rows", "state", "verdict", "metrics")
-"""What every round has a digest of, in the order in which `verify` compares."""
-
 
 def of_values(values: Any) -> str:
     """Return the digest of plain values; floats count bit by bit."""

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from attrs import frozen
 
 
+def one_line(error: BaseException) -> str:
+    """Say what an exception of somebody else's code was, its line breaks taken out."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 class FedsecError(Exception):
     """A fault that is reported in one line and ends the command with exit code 2."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fedsec_core.errors import Diverged, PluginError
+from fedsec_core.errors import Diverged, PluginError, one_line
 from fedsec_core.evaluation import SHARD
 
 
@@ -20,8 +20,7 @@ def predict(module: nn.Module, x: Tensor, classes: int, title: str) -> Tensor:
     try:
         shards = [module(shard) for shard in torch.split(x, SHARD)] if len(x) else [module(x)]
     except Exception as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise PluginError(f"{title} failed on images of shape {tuple(x.shape)}: {what}") from error
+        raise PluginError(f"{title} failed on images of shape {tuple(x.shape)}: {one_line(error)}") from error
     for shard in shards:
         if not isinstance(shard, Tensor) or shard.ndim != 2 or shard.shape[1] != classes:
             shape = tuple(shard.shape) if isinstance(shard, Tensor) else type(shard).__name__

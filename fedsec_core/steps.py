@@ -10,7 +10,7 @@ import numpy as np
 from attrs import define
 from torch import Tensor
 
-from fedsec_core.errors import FedsecError, PluginError
+from fedsec_core.errors import FedsecError, PluginError, one_line
 from fedsec_core.streams import Stream
 from fedsec_core.updates import Update
 
@@ -84,8 +84,7 @@ def _named(title: str, name: str, method: Callable[..., Any]) -> Callable[..., A
         except FedsecError:
             raise
         except Exception as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            raise PluginError(f"{title} failed in {name} of its training steps: {what}") from error
+            raise PluginError(f"{title} failed in {name} of its training steps: {one_line(error)}") from error
         if answer is None:
             raise PluginError(f"{title}: {name} of its training steps gave None")
         return answer

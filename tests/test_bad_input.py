@@ -174,7 +174,7 @@ def test_an_error_shows_its_traceback_only_when_asked(tables: dict[str, Any], tm
     command = [sys.executable, "-m", "fedsec_core"]
     arguments = ["run", str(scenario), "--out", str(tmp_path / "runs"), "--quiet", "--no-report"]
     plain = subprocess.run([*command, *arguments], capture_output=True, text=True)
-    verbose = subprocess.run([*command, "-v", *arguments], capture_output=True, text=True)
+    verbose = subprocess.run([*command, "--verbose", *arguments], capture_output=True, text=True)
     assert plain.stderr.count("\n") == 1
     assert "Traceback" in verbose.stderr
 

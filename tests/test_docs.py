@@ -107,7 +107,7 @@ def test_scenarios_in_the_pages_are_valid(text: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", blocks("python"))
 def test_python_in_the_pages_compiles(text: str) -> None:
-    compile(text, "<page>", "exec")
+    assert compile(text, "<page>", "exec")  # a SyntaxError names the line
 
 
 def command_lines() -> list[str]:
@@ -121,7 +121,7 @@ def test_command_lines_in_the_pages_exist(line: str) -> None:
     arguments = shlex.split(line, comments=True)[1:]
     with click.Context(fedsec, info_name="fedsec") as root:
         if arguments[0].startswith("-"):
-            fedsec.make_parser(root).parse_args(arguments)
+            assert fedsec.make_parser(root).parse_args(arguments)
             return
         command = fedsec.commands[arguments[0]]
-        command.make_parser(click.Context(command, parent=root)).parse_args(arguments[1:])
+        assert command.make_parser(click.Context(command, parent=root)).parse_args(arguments[1:])

@@ -11,7 +11,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 a claim failed, 2 bad input, 130 interrupted."""
     import click
 
-    from fedsec_core.errors import FedsecError
+    from fedsec_core.errors import FedsecError, one_line
 
     verbose = bool({"-v", "--verbose"} & set(sys.argv[1:] if arguments is None else arguments))
     try:
@@ -35,7 +35,6 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if verbose:
             raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        click.echo(f"unexpected: {what} (fedsec -v ... shows where)", err=True)
+        click.echo(f"unexpected: {one_line(error)} (fedsec -v ... shows where)", err=True)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

@@ -128,6 +128,8 @@ def check(scenarios: tuple[str, ...], settings: tuple[str, ...]) -> None:
         try:
             experiment = load(scenario, set=overrides)
         except FedsecError as error:
+            if click.get_current_context().find_root().params["verbose"]:
+                raise
             click.echo(str(error), err=True)
             failed = True
             continue

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fedsec_core.data import METADATA, Dataset, Splits
-from fedsec_core.errors import FedsecError, PluginError
+from fedsec_core.errors import FedsecError, PluginError, one_line
 from fedsec_core.findings import Findings
 from fedsec_core.hooks.members import Member, wrong
 from fedsec_core.state import Layout
@@ -35,8 +35,7 @@ def boundary(check: Callable[Concatenate[Member, P], T]) -> Callable[Concatenate
         try:
             return check(member, *args, **options)
         except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            raise PluginError(f"{member.slot.title}: its answer cannot be read: {what}") from error
+            raise PluginError(f"{member.slot.title}: its answer cannot be read: {one_line(error)}") from error
 
     return cast("Callable[Concatenate[Member, P], T]", checked)
 
@@ -285,8 +284,7 @@ def served(member: Member, answer: Any) -> Callable[[Tensor], Tensor]:
         except FedsecError:
             raise
         except Exception as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            raise wrong(member, "serve_model", f"gave a function that failed: {what}") from error
+            raise wrong(member, "serve_model", f"gave a function that failed: {one_line(error)}") from error
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(x):
             raise wrong(member, "serve_model", f"gave a function that gives no logits [{len(x)}, classes]")
         return logits

@@ -10,7 +10,15 @@ import pluggy
 from attrs import define
 
 from fedsec_core import hookspecs
-from fedsec_core.errors import DataError, Diverged, FedsecError, MissingGrant, PluginError, TooFewRows
+from fedsec_core.errors import (
+    DataError,
+    Diverged,
+    FedsecError,
+    MissingGrant,
+    PluginError,
+    TooFewRows,
+    one_line,
+)
 from fedsec_core.markers import PROJECT
 from fedsec_core.rounds import Round
 from fedsec_core.scenario.model import Slot
@@ -151,8 +159,7 @@ class Members:
             except FedsecError as error:
                 raise PluginError(f"{member.slot.title}: {error}") from error
             except Exception as error:
-                what = " ".join(f"{type(error).__name__}: {error}".split())
-                raise PluginError(f"{member.slot.title} failed in {hook}: {what}") from error
+                raise PluginError(f"{member.slot.title} failed in {hook}: {one_line(error)}") from error
 
     def only(
         self, hook: str, arguments: Mapping[str, Any], *, number: int | None = None, client: int | None = None
@@ -196,7 +203,7 @@ def _build(slot: Slot) -> Any:
     try:
         return slot.component.build()
     except Exception as error:
-        raise PluginError(f"{slot.title} could not be built: {type(error).__name__}: {error}") from error
+        raise PluginError(f"{slot.title} could not be built: {one_line(error)}") from error
 
 
 def _register(manager: pluggy.PluginManager, slot: Slot, runtime: Any) -> None:

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 
 from fedsec_core.course import Course
 from fedsec_core.data import Splits
-from fedsec_core.errors import FedsecError
+from fedsec_core.errors import FedsecError, one_line
 from fedsec_core.federation import Federation
 from fedsec_core.records import RoundRecord
 from fedsec_core.runs.describe import describe
@@ -148,7 +148,7 @@ class Playing:
             run.describe(status=status, why="interrupted by the user")
             raise
         except Exception as error:
-            why = str(error) if isinstance(error, FedsecError) else f"{type(error).__name__}: {error}"
+            why = str(error) if isinstance(error, FedsecError) else one_line(error)
             run.describe(status=status, why=why)
             raise
         finally:
