@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from attrs import frozen
 
@@ -14,6 +15,17 @@ def one_line(error: BaseException) -> str:
 
 class FedsecError(Exception):
     """A fault that is reported in one line and ends the command with exit code 2."""
+
+    def __reduce__(self) -> Any:
+        # subclasses take other arguments than the message: a worker's error arrives as it was raised
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[Exception], arguments: tuple[Any, ...], attributes: dict[str, Any]) -> Exception:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(attributes)
+    return error
 
 
 @frozen
@@ -63,6 +75,10 @@ class TooFewRows(FedsecError):
     def __init__(self, rule: str, rows: int, needed: int, why: str = "") -> None:
         super().__init__(f"{rule} needs at least {needed} rows{f' ({why})' if why else ''}, got {rows}")
         self.rows, self.needed = rows, needed
+
+
+class WorkerDied(FedsecError):
+    """A worker process ended while it was at work; its round can be played again."""
 
 
 class Diverged(Exception):

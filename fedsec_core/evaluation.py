@@ -76,6 +76,8 @@ class View:
     _map: Callable[..., list[Any]]
     _train: Callable[..., nn.Module]
     _cached: Callable[..., dict[str, Tensor]]
+    local_test: float = 0.0
+    """The share of its samples that every client holds back for tests; 0 if none."""
     _grants: Grants | None = field(default=None, alias="grants")
     """Set in the view that an attack gets of the finished run."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from torch import Tensor
 from fedsec_core import attackers, digests, overlaps
 from fedsec_core.data import Splits
 from fedsec_core.errors import FedsecError
-from fedsec_core.execution import Executor, InProcess
+from fedsec_core.execution.executor import Executor
+from fedsec_core.execution.in_process import InProcess
 from fedsec_core.hooks import ServerHooks
+from fedsec_core.runs.starting import initial_state
 from fedsec_core.scenario.model import Scenario
 from fedsec_core.streams import Stream
 from fedsec_core.tasks import Blueprint
 from fedsec_core.views import Candidate
-from fedsec_core.vocabulary import Knowledge, Role
+from fedsec_core.vocabulary import Capability, Knowledge, Role
 
 
 class Federation:
@@ -38,9 +41,12 @@ class Federation:
         executor: Callable[[Blueprint], Executor] = InProcess,
         reference: Path | None = None,
     ) -> None:
+        """Set up; raises FedsecError. `executor` makes who runs the clients, from their blueprint.
+
+        `reference` is where evaluation keeps what it computes once for many runs.
+        """
         self.scenario, self.seed, self.twin = scenario, seed, twin
         self.reference = reference
-        """Where evaluation keeps what it computes once for many runs."""
         self.hooks = ServerHooks(scenario.slots, seed, quiet_attacks=twin)
         self.splits = self.load(scenario, seed) if splits is None else splits
         kept, shared = self._keep_for_server()
@@ -55,7 +61,9 @@ class Federation:
         self._refuse_conflicts()
         self.executor = executor(self._blueprint())
         self.layout = self.executor.layout
-        self.state = self.executor.built()
+        self.keeps_rows = self._needs_rows()
+        """Whether the rows of a round are kept, or summed as they arrive: to the same bit."""
+        self.state = self.start()
         self.past: list[Tensor] = []
         self.examples = self.executor.examples(self.clients)
         self.last_selected: dict[int, int] = {}
@@ -130,6 +138,34 @@ class Federation:
     def remembers(self) -> bool:
         """Tell whether some attack was granted the states of earlier rounds."""
         return any(Knowledge.PAST_MODELS in slot.granted for slot in self.scenario.all(Role.ATTACK))
+
+    def start(self) -> Tensor:
+        """Return the state of round 0: as built, or the weights that the scenario starts from."""
+        weights = self.scenario.the(Role.MODEL).keys.start
+        if weights is None:
+            return self.executor.built()
+        return initial_state(self.layout, weights, self.seed)
+
+    def _needs_rows(self) -> bool:
+        """Tell whether somebody declares the need of single rows, or answers a hook that is about them."""
+        if Capability.LINEAR not in self.scenario.the(Role.AGGREGATE).component.provides:
+            return True
+        about = ("attack_updates", "detect_anomalies", "transform_updates")
+        seen = {Knowledge.HONEST_UPDATES, Knowledge.OWN_UPDATES, Knowledge.AGGREGATOR}
+        return any(self.hooks.answering(hook) for hook in about) or any(
+            Capability.INDIVIDUAL_UPDATES in slot.component.needs
+            or (slot.role is Role.ATTACK and slot.granted & seen)
+            for slot in self.scenario.slots
+        )
+
+    @cached_property
+    def rehearsal(self) -> ServerHooks:
+        """Clones of the server's components, on which an attack may try what the server would do."""
+        return ServerHooks(self.scenario.slots, self.seed)
+
+    def close(self) -> None:
+        """End the workers."""
+        self.executor.close()
 
     def train_apart(self, data: Any, state: Tensor | None, **changes: Any) -> torch.nn.Module:
         """Train a module outside of the federation, with the scenario's trainer."""

@@ -8,12 +8,14 @@ from typing import Any
 from attrs import evolve
 from torch import Tensor, nn
 
+from fedsec_core import findings
 from fedsec_core.evaluation import RunView, Truth, View
 from fedsec_core.federation import Federation
 from fedsec_core.findings import Findings
 from fedsec_core.reference import cached
 from fedsec_core.scenario.model import Slot
 from fedsec_core.tasks import Asking
+from fedsec_core.vocabulary import Role
 
 
 class Measuring:
@@ -25,6 +27,18 @@ class Measuring:
         self.numbers: list[int] = []
         self.found: dict[str, Findings] = {}
 
+    def memory(self) -> dict[str, Any]:
+        """Return what is remembered, as tensors and plain values."""
+        found = {label: findings.to_plain(each) for label, each in self.found.items()}
+        history = [dict(metrics) for metrics in self.history]
+        return {"history": history, "numbers": list(self.numbers), "found": found}
+
+    def restore(self, memory: Mapping[str, Any]) -> None:
+        """Take back what `memory` gave."""
+        self.history = [dict(metrics) for metrics in memory["history"]]
+        self.numbers = list(memory["numbers"])
+        self.found = {label: findings.from_plain(each) for label, each in memory["found"].items()}
+
     def round(self, number: int, attacking: Sequence[int]) -> Findings:
         """Measure the model after a round; raises Diverged where logits overflow."""
         federation = self.federation
@@ -32,7 +46,10 @@ class Measuring:
         base = self.view(number, attacking)
         views = {slot.label: self._seen(base, slot, number) for slot in due}
         found = federation.hooks.evaluate_model(views)
-        self.found.update(found)
+        # as a checkpoint would give them back, so that an interruption changes nothing
+        self.found.update(
+            {label: findings.from_plain(findings.to_plain(each)) for label, each in found.items()}
+        )
         together = union(found)
         self.history.append(together.metrics)
         self.numbers.append(number)
@@ -72,6 +89,7 @@ class Measuring:
             networks=networks,
             map=self._mapped(number, state, ""),
             train=lambda data, **changes: federation.train_apart(data, None, **changes),
+            local_test=federation.scenario.the(Role.PARTITION).keys.local_test,
             cached=lambda name, build, *inputs: cached(federation.reference, name, build, inputs),
         )
 

@@ -11,12 +11,12 @@ import torch
 from attrs import evolve, field, frozen
 from torch import Tensor
 
-from fedsec_core import digests, scoring, server_path
+from fedsec_core import arrivals, digests, scoring, server_path
+from fedsec_core.costs import Costs
 from fedsec_core.federation import Federation
-from fedsec_core.hooks import ServerHooks
 from fedsec_core.rounds import AttackView, Round
 from fedsec_core.streams import Stream
-from fedsec_core.tasks import Answer, Task
+from fedsec_core.tasks import Order, Task
 from fedsec_core.updates import Rows, Update, Verdict
 from fedsec_core.views import Grants
 from fedsec_core.vocabulary import Role
@@ -37,22 +37,22 @@ class Play:
     notes: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(factory=dict)
     diverged: str = ""
+    costs: Costs = field(factory=Costs)
 
 
 def play(federation: Federation, number: int) -> Play:
     """Play round `number` and return what came of it; the caller sets the state."""
-    cohort = _select(federation, number)
-    active = () if federation.twin else federation.attackers.active(number)
-    attacking = tuple(client for client in cohort if federation.attackers.of(client, active))
-    sent = _sent(federation, number, cohort, len(attacking))
+    costs = Costs()
+    with costs.phase("select"):
+        cohort = _select(federation, number)
+        active = () if federation.twin else federation.attackers.active(number)
+        attacking = tuple(client for client in cohort if federation.attackers.of(client, active))
+        sent = _sent(federation, number, cohort, len(attacking))
+        order, tasks = _order(federation, sent, active, costs)
+    receive = _keep if federation.keeps_rows else _sum
+    arrived = receive(federation, sent, order, tasks, active, costs)
 
-    answers = _train(federation, sent, active)
-    honest = {str(each): answers[each].digest for each in cohort if each not in attacking}
-    updates = {client: answer.update for client, answer in answers.items()}
-    received, dry_runs = _attack(federation, _received(sent, updates), updates, active)
-
-    aggregate = federation.scenario.the(Role.AGGREGATE)
-    outcome = server_path.merge(federation.hooks, aggregate, received)
+    outcome = arrived.outcome
     state, diverged = _add(federation.state, outcome)
     if not diverged:
         federation.hooks.observe_round(outcome.round)
@@ -60,6 +60,7 @@ def play(federation: Federation, number: int) -> Play:
     federation.last_selected.update(dict.fromkeys(cohort, number))
     if federation.remembers():
         federation.past.append(federation.state)
+    honest = {str(each): arrived.made[each] for each in cohort if each not in attacking}
     return Play(
         state=state,
         cohort=cohort,
@@ -67,8 +68,8 @@ def play(federation: Federation, number: int) -> Play:
         verdicts=outcome.verdicts,
         scores=_scores(outcome.verdicts, cohort, attacking),
         weights=tuple(outcome.weights.tolist()),
-        non_finite=tuple(each for each, fine in zip(cohort, _finite(received), strict=True) if not fine),
-        dry_runs=dry_runs,
+        non_finite=arrived.non_finite,
+        dry_runs=arrived.dry_runs,
         notes=(outcome.note,) if outcome.note else (),
         digests={
             "cohort": digests.of_values(cohort),
@@ -78,6 +79,7 @@ def play(federation: Federation, number: int) -> Play:
             ),
         },
         diverged=diverged,
+        costs=costs,
     )
 
 
@@ -100,51 +102,113 @@ def _sent(federation: Federation, number: int, cohort: tuple[int, ...], maliciou
     )
 
 
-def _train(federation: Federation, sent: Round, active: Sequence[str]) -> dict[int, Answer]:
-    """Announce, and let the cohort answer; by client, ascending."""
+def _order(
+    federation: Federation, sent: Round, active: Sequence[str], costs: Costs
+) -> tuple[Order, list[Task]]:
+    """Announce, and say what each client of the cohort has to do; by client, ascending."""
     announced = federation.hooks.announce(sent)
+    tensors = {
+        f"{label}.{name}": tensor for label, (_, found) in announced.items() for name, tensor in found.items()
+    }
     tasks = []
     for client in sent.cohort:
         attacks = federation.attackers.of(client, active)
-        heard = {
-            f"{label}.{name}": tensor
-            for label, (member, tensors) in announced.items()
-            for name, tensor in tensors.items()
+        heard = tuple(
+            f"{label}.{name}"
+            for label, (member, found) in announced.items()
+            for name in found
             if member.slot.role is not Role.ATTACK or label in attacks
-        }
-        tasks.append(Task(client, sent.number, sent.cohort, sent.state, heard, attacks))
-    answers = {answer.client: answer for answer in federation.executor.train(tasks)}
-    return {client: answers[client] for client in sent.cohort}
+        )
+        costs.down[federation.scenario.the(Role.TRAIN).label] += sent.state.nbytes
+        costs.announce(tensors, heard)
+        tasks.append(Task(client, heard, attacks))
+    return Order(sent.number, sent.cohort, sent.state, tensors), tasks
 
 
-def _received(sent: Round, updates: Mapping[int, Update]) -> Round:
-    """Put the updates into the matrix, by client position."""
-    layout = sent.layout
-    rows = torch.empty(len(updates), layout.d)
-    buffers = torch.empty(len(updates), layout.size - layout.d)
-    for position, update in enumerate(updates.values()):
-        rows[position] = update.row
-        buffers[position] = update.buffers
-    return evolve(
-        sent,
-        clients=tuple(updates),
-        rows=Rows(rows, tuple(updates)),
-        buffers=buffers,
-        examples=tuple(update.examples for update in updates.values()),
-        metrics=tuple(update.metrics for update in updates.values()),
-        extra=tuple(update.extra for update in updates.values()),
+@frozen(eq=False)
+class _Arrived:
+    """What the clients sent and what the server made of it."""
+
+    outcome: server_path.Outcome
+    made: Mapping[int, str]
+    """The digest of each client's update, as it was made."""
+    non_finite: tuple[int, ...]
+    dry_runs: Mapping[str, int] = field(factory=dict)
+
+
+def _sum(
+    federation: Federation,
+    sent: Round,
+    order: Order,
+    tasks: Sequence[Task],
+    active: Sequence[str],
+    costs: Costs,
+) -> _Arrived:
+    """Let the cohort train, and sum its updates as they arrive."""
+    aggregate = federation.scenario.the(Role.AGGREGATE)
+    sums = arrivals.Sums.of(sent, weigh=aggregate.keys.weights == "examples")
+    made, broken = {}, []
+    with costs.phase("train"):
+        for answer in federation.executor.train(order, tasks, keep=False).answers:
+            sums.add(answer)
+            costs.receive(answer.update, answer.by)
+            costs.spend(answer.seconds)
+            made[answer.client] = answer.digest
+            if not answer.finite:
+                broken.append(answer.client)
+    received = sums.received(sent)
+    outcome = server_path.merge(
+        federation.hooks, aggregate, received, merged=sums.merged_buffers, costs=costs
     )
+    return _Arrived(outcome, made, tuple(broken))
+
+
+def _keep(
+    federation: Federation,
+    sent: Round,
+    order: Order,
+    tasks: Sequence[Task],
+    active: Sequence[str],
+    costs: Costs,
+) -> _Arrived:
+    """Let the cohort train, keep every update, and let attacks rewrite theirs."""
+    with costs.phase("train"):
+        training = federation.executor.train(order, tasks, keep=True)
+        answers = {answer.client: answer for answer in training.answers}
+    assert training.rows is not None
+    assert training.buffers is not None
+    updates = {client: answer.update for client, answer in answers.items()}
+    received = arrivals.kept(sent, training.rows, training.buffers, updates)
+    finite = {client: answer.finite for client, answer in answers.items()}
+    dry_runs: dict[str, int] = {}
+    if active and federation.hooks.answering("attack_updates", active):
+        with costs.phase("attack"):
+            received, replaced, dry_runs = _attack(federation, received, updates, active)
+            updates |= replaced
+            finite |= {each: bool(torch.isfinite(update.row).all()) for each, update in replaced.items()}
+    for client, update in updates.items():
+        costs.receive(update, answers[client].by)
+        costs.spend(answers[client].seconds)
+    aggregate = federation.scenario.the(Role.AGGREGATE)
+    outcome = server_path.merge(federation.hooks, aggregate, received, costs=costs)
+    made = {client: answer.digest for client, answer in answers.items()}
+    return _Arrived(outcome, made, tuple(client for client in answers if not finite[client]), dry_runs)
 
 
 def _attack(
     federation: Federation, received: Round, updates: Mapping[int, Update], active: Sequence[str]
-) -> tuple[Round, dict[str, int]]:
-    """Let attacks rewrite the updates of their own clients, all from the same view of the round."""
+) -> tuple[Round, dict[int, Update], dict[str, int]]:
+    """Let attacks rewrite the updates of their own clients, all from the same view of the round.
+
+    Returns the round as it now is, the updates that were rewritten, and how often each attack
+    asked what the server would do.
+    """
     calls: Counter[str] = Counter()
     views = {}
     for slot in federation.attackers.slots:
         own = [c for c in received.clients if slot.label in federation.attackers.of(c, active)]
         if own:
+            places = tuple(received.clients.index(client) for client in own)
             views[slot.label] = AttackView(
                 number=received.number,
                 rounds=received.rounds,
@@ -152,37 +216,45 @@ def _attack(
                 clients=tuple(own),
                 layout=received.layout,
                 received=received,
-                own=tuple(received.clients.index(client) for client in own),
+                own=places,
                 past=tuple(federation.past),
-                dry_run=partial(_dry_run, federation, received, updates, tuple(own), slot.label, calls),
+                dry_run=partial(_dry_run, federation, received, places, slot.label, calls),
                 grants=Grants(slot.label, slot.granted),
             )
-    replaced = dict(updates)
+    replaced: dict[int, Update] = {}
     for label, own_updates in federation.hooks.attack_updates(views).items():
         replaced.update(zip(views[label].clients, own_updates, strict=True))
-    if all(replaced[client] is updates[client] for client in updates):
-        return received, dict(calls)
-    return _received(received, replaced), dict(calls)
+    if not replaced:
+        return received, {}, dict(calls)
+    # no view is in use any more: the matrix is rewritten where it lies, and what was derived from it goes
+    matrix, buffers = received.rows.matrix, received.buffers
+    for client, update in replaced.items():
+        place = received.clients.index(client)
+        matrix[place], buffers[place] = update.row, update.buffers
+    return arrivals.kept(received, matrix, buffers, {**updates, **replaced}), replaced, dict(calls)
 
 
 def _dry_run(
     federation: Federation,
     received: Round,
-    updates: Mapping[int, Update],
-    own: Sequence[int],
+    places: Sequence[int],
     label: str,
     calls: Counter[str],
     rows: Tensor,
 ) -> Tensor | None:
-    """Run the server path on clones, with streams of its own."""
+    """Run the server path on clones, with streams of its own, on the matrix with other rows in it."""
     calls[label] += 1
-    seed = Stream(federation.seed, "dry_run", label, received.number, calls[label]).seed
-    clones = ServerHooks(federation.scenario.slots, seed)
+    clones = federation.rehearsal
+    clones.seed = Stream(federation.seed, "dry_run", label, received.number, calls[label]).seed
     clones.restore(copy.deepcopy(federation.hooks.states()))
-    tried = dict(updates)
-    tried.update({client: evolve(updates[client], row=row) for client, row in zip(own, rows, strict=True)})
-    aggregate = federation.scenario.the(Role.AGGREGATE)
-    return server_path.merge(clones, aggregate, _received(received, tried)).round.step
+    matrix, own = received.rows.matrix, list(places)
+    saved = matrix[own]
+    matrix[own] = rows.to(matrix.dtype)
+    try:
+        tried = evolve(received, rows=Rows(matrix, received.rows.ids))
+        return server_path.merge(clones, federation.scenario.the(Role.AGGREGATE), tried).round.step
+    finally:
+        matrix[own] = saved
 
 
 def _add(state: Tensor, outcome: server_path.Outcome) -> tuple[Tensor, str]:
@@ -208,7 +280,3 @@ def _scores(
         for label, verdict in verdicts.items()
         for name, value in scoring.score(verdict.flagged, clients, attacking).items()
     }
-
-
-def _finite(received: Round) -> list[bool]:
-    return received.rows.finite.tolist() if received.clients else []

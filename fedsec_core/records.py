@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from attrs import field, frozen
 
+from fedsec_core.costs import Costs
 from fedsec_core.findings import Picture, Table
 from fedsec_core.updates import Verdict
 
@@ -32,6 +33,7 @@ class RoundRecord:
     notes: tuple[str, ...]
     digests: Mapping[str, str]
     seconds: float = 0.0
+    costs: Costs = field(factory=Costs)
     diverged: str = ""
     """What overflowed, if the federation ended here."""
 

@@ -9,8 +9,9 @@ from attrs import define, evolve, field
 from torch import Tensor, nn
 
 from fedsec_core.data import Dataset
+from fedsec_core.errors import FedsecError
 from fedsec_core.state import Layout
-from fedsec_core.updates import Rows, Verdict
+from fedsec_core.updates import NOT_KEPT, Rows, StreamedRows, Verdict
 from fedsec_core.views import Grants, check
 from fedsec_core.vocabulary import Knowledge
 
@@ -71,6 +72,8 @@ class Round:
     def buffers(self) -> Tensor:
         """The float buffers received [n, b]. Attacks: `honest_updates`."""
         self._check(Knowledge.HONEST_UPDATES, "the buffers of the round")
+        if isinstance(self._rows, StreamedRows):
+            raise FedsecError(NOT_KEPT)
         return _arrived(self._buffers, "buffers")
 
     @property

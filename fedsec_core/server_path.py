@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from attrs import evolve, field, frozen
 from torch import Tensor
 
+from fedsec_core.costs import Costs
 from fedsec_core.errors import TooFewRows
 from fedsec_core.hooks import ServerHooks
 from fedsec_core.rounds import Round
@@ -33,15 +34,41 @@ class Outcome:
     """Why there was no step, if there was none."""
 
 
-def merge(hooks: ServerHooks, aggregate: Slot, round: Round) -> Outcome:
-    """Judge the rows of `round`, drop those without weight, aggregate the others."""
-    verdicts = hooks.detect_anomalies(round) if round.clients else {}
-    round = evolve(round, verdict=_together(verdicts))
+def merge(
+    hooks: ServerHooks,
+    aggregate: Slot,
+    round: Round,
+    *,
+    merged: Callable[[], Tensor | None] | None = None,
+    costs: Costs | None = None,
+) -> Outcome:
+    """Judge the rows of `round`, drop those without weight, aggregate the others.
+
+    `merged` gives the buffers where rows were summed as they arrived.
+    """
+    costs = costs or Costs()
+    verdicts: Mapping[str, Verdict] = {}
+    if round.clients and hooks.answering("detect_anomalies"):
+        with costs.phase("detect"):
+            verdicts = hooks.detect_anomalies(round)
+    with costs.phase("aggregate"):
+        return _aggregate(hooks, aggregate, evolve(round, verdict=_together(verdicts)), verdicts, merged)
+
+
+def _aggregate(
+    hooks: ServerHooks,
+    aggregate: Slot,
+    round: Round,
+    verdicts: Mapping[str, Verdict],
+    merged: Callable[[], Tensor | None] | None,
+) -> Outcome:
     weights = _weights(round, aggregate.keys.weights)
     kept = torch.nonzero(weights > 0).flatten()
     if not len(kept):
         return Outcome(round, verdicts, weights, None, "no update of weight above zero")
-    received = round.rows if len(kept) == len(round.clients) else round.rows.take(kept)
+    # rows that were summed are those of weight above zero already
+    whole = merged is not None or len(kept) == len(round.clients)
+    received = round.rows if whole else round.rows.take(kept)
     try:
         rows, row_weights = hooks.transform_updates(received, weights[kept], round)
         step = hooks.aggregate_updates(rows, row_weights, round)
@@ -49,7 +76,7 @@ def merge(hooks: ServerHooks, aggregate: Slot, round: Round) -> Outcome:
         return Outcome(round, verdicts, weights, None, str(error))
     step = hooks.transform_step(step, round)
     linear = Capability.LINEAR in aggregate.component.provides
-    buffers = merge_buffers(round.buffers[kept], weights[kept], linear=linear)
+    buffers = merged() if merged else merge_buffers(round.buffers[kept], weights[kept], linear=linear)
     return Outcome(evolve(round, step=step), verdicts, weights, buffers)
 
 

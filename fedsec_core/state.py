@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from attrs import define, frozen
 from torch import Tensor, nn
 
-from fedsec_core.errors import PluginError
+from fedsec_core.errors import FedsecError, PluginError
+from fedsec_core.suggest import did_you_mean
 
 
 @frozen
@@ -64,6 +65,23 @@ class Layout:
             raise KeyError(f"the shared state has no part {name!r}; it has {', '.join(self.parts)}")
         return slice(pieces[0].start, pieces[-1].stop)
 
+    def pack(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Return the state [size] that `tensors`, by their names in the module's state dict, hold.
+
+        Integer buffers and tensors of private parts are passed over: those start as built. Raises
+        FedsecError, naming the tensor, for one that is missing, has another shape, is not float32
+        or not finite, and for a name that the network does not know.
+        """
+        pieces = (*self.parameters, *self.buffers)
+        names = [piece.name for piece in pieces]
+        for name in sorted(tensors.keys() - set(names)):
+            if tensors[name].is_floating_point() and name.split(".", 1)[0] not in self.private:
+                hint = did_you_mean(name, names) or f"; its parts are {', '.join(self.parts)}"
+                raise FedsecError(f"the network has no {name!r}{hint}")
+        for piece in pieces:
+            _refuse_unfit(piece, tensors.get(piece.name))
+        return torch.cat([tensors[name].reshape(-1) for name in names]) if names else torch.zeros(0)
+
     @classmethod
     def of(cls, module: nn.Module, shared: Sequence[str] | None = None) -> Layout:
         """Describe `module`, of which the parts `shared` travel (None: all).
@@ -88,6 +106,18 @@ class Layout:
                     start += tensor.numel()
         private = tuple(part for part in parts if part not in travels)
         return cls(tuple(slices["parameters"]), tuple(slices["buffers"]), private)
+
+
+def _refuse_unfit(piece: Slice, tensor: Tensor | None) -> None:
+    expected = f"{piece.name!r} of shape {list(piece.shape)}"
+    if tensor is None:
+        raise FedsecError(f"the network needs {expected}, which is missing")
+    if tuple(tensor.shape) != piece.shape:
+        raise FedsecError(f"the network needs {expected}, got {list(tensor.shape)}")
+    if tensor.dtype != torch.float32:
+        raise FedsecError(f"the network needs {expected} in float32, got {tensor.dtype}")
+    if not tensor.isfinite().all():
+        raise FedsecError(f"{piece.name!r} holds values that are not finite")
 
 
 def _refuse_dtype(name: str, tensor: Tensor, kind: str) -> None:
@@ -119,7 +149,8 @@ class Networks:
         named = dict(module.named_parameters())
         shared = [piece.name for piece in layout.parameters]
         private = [name for name in named if name not in set(shared)]
-        built = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        everything = (*module.named_parameters(), *module.named_buffers())
+        built = {name: tensor.detach().clone() for name, tensor in everything}
         flat = torch.cat([named[name].detach().reshape(-1) for name in (*shared, *private)])
         gradients = torch.zeros_like(flat)
         start = 0
@@ -173,6 +204,14 @@ class Networks:
     def private(self) -> dict[str, Tensor]:
         """Return copies of the floating-point tensors of private parts, by name."""
         return {name: tensor.detach().clone() for name, tensor in self._private if tensor.is_floating_point()}
+
+    @torch.no_grad()
+    def as_built(self) -> nn.Module:
+        """Return an independent copy of the module as it was built."""
+        module = self.fresh()
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            tensor.copy_(self._built[name])
+        return module
 
     def fresh(self) -> nn.Module:
         """Return an independent copy of the module, parameters unshared with the flat vectors."""

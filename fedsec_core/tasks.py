@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
 from fedsec_core.data import Dataset, Spec
@@ -32,15 +32,23 @@ class Blueprint:
 
 
 @frozen(eq=False)
-class Task:
-    """The training of one client in one round, as the server orders it."""
+class Order:
+    """What the server sends to the cohort of a round, the same for all."""
 
-    client: int
     round: int
     cohort: tuple[int, ...]
     state: Tensor
-    extra: Mapping[str, Tensor]
-    """What was announced to this client."""
+    announced: Mapping[str, Tensor]
+    """By full name, `label.name`; who hears what is said by the task."""
+
+
+@frozen(eq=False)
+class Task:
+    """The part of one client in the order of its round."""
+
+    client: int
+    heard: tuple[str, ...] = ()
+    """The names of the announcements that reach this client."""
     active: tuple[str, ...] = ()
     """The labels of the attacks that hold this client and are active."""
 
@@ -53,6 +61,14 @@ class Answer:
     update: Update
     digest: str
     """Of row and buffers, made where they were made."""
+    finite: bool
+    """Whether the row holds neither NaN nor Inf."""
+    by: str
+    """The label of who made the update: the trainer, or the attack that answered in its place."""
+    remembers: bool
+    """Whether some component keeps anything in this client's store."""
+    seconds: Mapping[str, float] = field(factory=dict)
+    """Time inside the hooks of each component, by label."""
 
 
 @frozen(eq=False)

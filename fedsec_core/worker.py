@@ -4,76 +4,51 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import attrs
-import numpy as np
-from attrs import define, evolve, field
+import torch
+from attrs import evolve
 from torch import Tensor, nn
 
 from fedsec_core import steps as step_extensions
+from fedsec_core import stored
 from fedsec_core.data import Dataset
 from fedsec_core.errors import FedsecError, PluginError
 from fedsec_core.evaluation import LocalView
 from fedsec_core.hooks.clients import ClientHooks, Stores
 from fedsec_core.prediction import finite, predict
-from fedsec_core.rounding import portion
 from fedsec_core.scenario.model import Slot
-from fedsec_core.state import Layout
-from fedsec_core.streams import Stream
-from fedsec_core.tasks import Answer, Asking, Blueprint, Task
+from fedsec_core.sites import Sites
+from fedsec_core.state import Layout, Networks
+from fedsec_core.tasks import Answer, Asking, Blueprint, Order, Task
 from fedsec_core.updates import Update
 from fedsec_core.views import Broadcast, Client
 from fedsec_core.vocabulary import Role
 
 
-@define(eq=False)
-class Site:
-    """What a worker keeps of one client."""
-
-    data: Dataset
-    local_test: Dataset | None
-    poisoned: dict[str, Dataset | None] = field(factory=dict)
-    """By label of the attack; None: that attack does not poison data."""
-    stores: Stores = field(factory=dict)
-
-
 class Worker:
-    """Runs the hooks of the clients' side. It sees its blueprint and its tasks, nothing of the server."""
+    """Runs the hooks of the clients' side. It sees its blueprint and its orders, nothing of the server."""
 
     def __init__(self, blueprint: Blueprint) -> None:
         self.blueprint = blueprint
         self.hooks = ClientHooks(blueprint.slots, blueprint.seed)
         self.networks = self.hooks.build_networks(blueprint.spec)
+        self.sites = Sites(blueprint, self.hooks)
         self._changed_trainers: dict[Slot, ClientHooks] = {}
-        self._sites: dict[int, Site] = {}
         self._evaluation: tuple[Dataset, Dataset] | None = None
 
     @property
     def layout(self) -> Layout:
         return self.networks.layout
 
-    def site(self, client: int) -> Site:
-        """Return the data and memory of a client, made on first use."""
-        if client not in self._sites:
-            self._sites[client] = self._settle(client)
-        return self._sites[client]
-
-    def _settle(self, client: int) -> Site:
-        index = self.blueprint.partition[client]
-        held_back: np.ndarray | None = None
-        if share := self.blueprint.local_test:
-            if len(index) < 2:
-                raise FedsecError(
-                    f"client {client} has 1 sample: too few to hold back local_test = {share:g}"
-                )
-            count = min(max(portion(share, len(index)), 1), len(index) - 1)
-            order = Stream(self.blueprint.seed, "local_test", client).numpy.permutation(len(index))
-            index, held_back = index[np.sort(order[count:])], index[np.sort(order[:count])]
-        train, transform = self.blueprint.train, self.hooks.transform_data
-        test = None if held_back is None else transform(train.subset(held_back), client)
-        return Site(transform(train.subset(index), client), test)
+    @cached_property
+    def _asked(self) -> Networks:
+        """Networks to ask and to copy, so that asking never disturbs a client that is training."""
+        return Networks.of(self.networks.as_built(), self.layout)
 
     def evaluation_data(self) -> tuple[Dataset, Dataset]:
         """Return val and test as protections leave them."""
@@ -83,21 +58,42 @@ class Worker:
             self._evaluation = val, self.hooks.transform_data(test, None)
         return self._evaluation
 
-    def train(self, task: Task) -> Answer:
+    def train(self, order: Order, task: Task) -> Answer:
         """Let one client answer the broadcast of its round, honestly or not."""
-        site = self.site(task.client)
-        broadcast = self._receive(task.round, task.cohort, task.state, task.client, task.extra, task.active)
-        update = self._attack(task, site, broadcast) if task.active else None
-        if update is None:
-            client = self._client(task.client, site, broadcast)
-            poisoned = self._poisoned(task, site) if task.active else None
+        heard = {name: order.announced[name] for name in task.heard}
+        self.hooks.spent.clear()
+        broadcast = self._receive(order.round, order.cohort, order.state, task.client, heard, task.active)
+        update = self._attack(task, broadcast) if task.active else None
+        by = self._trainer_label
+        if update is not None:
+            by = next(member.label for member in self.hooks.answering("attack_client", [*task.active]))
+        else:
+            client = self._client(task.client, broadcast)
+            poisoned = self._poisoned(task) if task.active else None
             if poisoned is not None:
                 client = evolve(client, data=poisoned)
-            update = self._follow(self.hooks, client, broadcast, site.stores, task.active, protected=True)
+            store = self.sites.store(task.client)
+            update = self._follow(self.hooks, client, broadcast, store, task.active, protected=True)
         made = hashlib.blake2b(digest_size=16)
-        made.update(update.row.numpy().tobytes())
-        made.update(update.buffers.numpy().tobytes())
-        return Answer(task.client, update, made.hexdigest())
+        made.update(update.row.contiguous().numpy().data)
+        made.update(update.buffers.contiguous().numpy().data)
+        return Answer(
+            client=task.client,
+            update=update,
+            digest=made.hexdigest(),
+            finite=_is_finite(update.row),
+            by=by,
+            remembers=self.sites.remembers(task.client),
+            seconds=self._spent(),
+        )
+
+    def _spent(self) -> dict[str, float]:
+        spent = dict(self.hooks.spent)
+        for trainer in self._changed_trainers.values():
+            for label, seconds in trainer.spent.items():
+                spent[label] = spent.get(label, 0.0) + seconds
+            trainer.spent.clear()
+        return spent
 
     def _receive(
         self,
@@ -120,9 +116,11 @@ class Worker:
         )
         return self.hooks.prepare_broadcast(broadcast, client, self.blueprint.server_data, active)
 
-    def _client(self, client: int, site: Site, broadcast: Broadcast, start: Tensor | None = None) -> Client:
-        def loaded() -> Any:
-            self.networks.load(broadcast._state if start is None else start, self._private(site))
+    def _client(self, client: int, broadcast: Broadcast, start: Tensor | None = None) -> Client:
+        site = self.sites.of(client)
+
+        def loaded() -> Networks:
+            self.networks.load(broadcast._state if start is None else start, self._private(client))
             return self.networks
 
         return Client(client, data=site.data, local_test=site.local_test, state={}, networks=loaded)
@@ -144,12 +142,13 @@ class Worker:
             found.append(("the attack's own steps", further))
         return trainer.train_client(client, broadcast, step_extensions.compose(found), stores)
 
-    def _attack(self, task: Task, site: Site, broadcast: Broadcast) -> Update | None:
+    def _attack(self, task: Task, broadcast: Broadcast) -> Update | None:
         if not self.hooks.answering("attack_client", [*task.active]):
             return None
-        began = copy.deepcopy(site.stores)
+        store = self.sites.store(task.client)
+        began = copy.deepcopy(store)
         owner = self._malicious(task.client, task.active)
-        honest = self._client(task.client, site, broadcast)
+        honest = self._client(task.client, broadcast)
 
         def train(
             data: Dataset | None = None,
@@ -160,36 +159,38 @@ class Worker:
             **changes: Any,
         ) -> Update:
             kept = copy.deepcopy(began)
-            client = self._client(task.client, site, broadcast, start)
+            client = self._client(task.client, broadcast, start)
             client = client if data is None else evolve(client, data=data)
             trainer = self._trainer(changes)
             update = self._follow(trainer, client, broadcast, kept, (), protected=protected, further=steps)
             for label in [label for label in kept if label not in owner]:
-                site.stores[label] = kept[label]
+                store[label] = kept[label]
             return update
 
         client = evolve(
             honest,
-            poisoned=self._poisoned(task, site),
+            poisoned=self._poisoned(task),
             malicious=True,
             rank=next(iter(owner.values())).index(task.client),
             accomplices=next(iter(owner.values())),
         )
-        return self.hooks.attack_client(client, broadcast, train, site.stores, task.active)
+        return self.hooks.attack_client(client, broadcast, train, store, task.active)
 
     def _malicious(self, client: int, active: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
         held = self.blueprint.attackers
         return {label: held[label] for label in active if client in held[label]}
 
-    def _poisoned(self, task: Task, site: Site) -> Dataset | None:
+    def _poisoned(self, task: Task) -> Dataset | None:
+        site = self.sites.of(task.client)
         for label, clients in self._malicious(task.client, task.active).items():
             if label not in site.poisoned:
                 client = Client(
                     task.client,
                     data=site.data,
                     local_test=site.local_test,
-                    state=site.stores.setdefault(label, {}),
-                    networks=lambda: self.networks,
+                    # nothing is remembered: the data are made again wherever the client goes
+                    state={},
+                    networks=self._as_built,
                     malicious=True,
                     rank=clients.index(task.client),
                     accomplices=clients,
@@ -198,6 +199,14 @@ class Worker:
             if (poisoned := site.poisoned[label]) is not None:
                 return poisoned
         return None
+
+    def _as_built(self) -> Networks:
+        self.networks.load(self.built())
+        return self.networks
+
+    @property
+    def _trainer_label(self) -> str:
+        return next(slot.label for slot in self.blueprint.slots if slot.role is Role.TRAIN)
 
     def _trainer(self, changes: Mapping[str, Any]) -> ClientHooks:
         """Return the hooks with the scenario's trainer, some of its parameters changed."""
@@ -233,17 +242,19 @@ class Worker:
         """Return the state as the networks were built [layout.size]."""
         return self.networks.built_state()
 
-    def _private(self, site: Site | None) -> dict[str, Tensor] | None:
-        trainer = next(slot for slot in self.blueprint.slots if slot.role is Role.TRAIN)
-        return None if site is None else site.stores.get(trainer.label, {}).get("parts")
+    def _private(self, client: int | None) -> dict[str, Tensor] | None:
+        return None if client is None else self.sites.store(client).get(self._trainer_label, {}).get("parts")
 
     def module(self, state: Tensor, client: int | None = None) -> nn.Module:
         """Return a fresh module with `state` and, of a client, its private parts."""
-        self.networks.load(state, self._private(None if client is None else self.site(client)))
-        return self.networks.fresh()
+        self._asked.load(state, self._private(client))
+        return self._asked.fresh()
 
     def next_model(self, asking: Asking) -> nn.Module:
         """Return a fresh module: the server's, or what a client would receive next."""
+        return self._next(asking).fresh()
+
+    def _next(self, asking: Asking) -> Networks:
         state = asking.state
         if asking.client is None:
             if self.layout.private:
@@ -253,30 +264,57 @@ class Worker:
                 )
         else:
             state = self._receive(asking.number + 1, (asking.client,), state, asking.client, {})._state
-        return self.module(state, asking.client)
+        self._asked.load(state, self._private(asking.client))
+        return self._asked
 
     def predict(self, asking: Asking, x: Tensor) -> Tensor:
         """Return logits [n, classes]; raises Diverged where they overflow."""
-        module = self.next_model(asking)
+
+        networks = self._next(asking)
 
         def ask(images: Tensor) -> Tensor:
             title = next(slot.title for slot in self.blueprint.slots if slot.role is Role.MODEL)
-            return predict(module, images, self.blueprint.spec.classes, title)
+            return predict(networks.module, images, self.blueprint.spec.classes, title)
 
-        if asking.served:
+        if asking.served and self.serves:
             return finite(self.hooks.serve_model(ask, asking.client, asking.number)(x))
         return finite(ask(x))
+
+    @property
+    def serves(self) -> bool:
+        """Whether somebody stands between a model and who asks it."""
+        return bool(self.hooks.answering("serve_model"))
+
+    def save(self, folder: Path, number: int, clients: Sequence[int]) -> dict[int, str | None]:
+        """Write the memory of `clients` into `folder`; gives each one's file, None for empty memory."""
+        files: dict[int, str | None] = {}
+        for client in clients:
+            files[client] = None
+            if self.sites.remembers(client):
+                files[client] = f"{client}-{number}.pt"
+                stored.write(folder / f"{client}-{number}.pt", self.sites.store(client), f"client {client}")
+        return files
+
+    def recall(self, client: int, file: Path) -> None:
+        """Read the memory of a client back."""
+        self.sites.stores[client] = stored.read(file)
 
     def map(self, function: Callable[..., Any], asking: Asking, label: str, args: tuple[Any, ...]) -> Any:
         """Return `function(local_view, *args)` at one client."""
         assert asking.client is not None
-        site = self.site(asking.client)
+        site = self.sites.of(asking.client)
         view = LocalView(
             id=asking.client,
             data=site.data,
             local_test=site.local_test,
-            state=copy.deepcopy(site.stores.get(label, {})),
+            state=copy.deepcopy(self.sites.store(asking.client).get(label, {})),
             predict=lambda x: self.predict(asking, x),
             networks=lambda: self.next_model(asking),
         )
         return function(view, *args)
+
+
+def _is_finite(row: Tensor) -> bool:
+    # extremes carry NaN along, and need no mask of the size of the row
+    low, high = torch.aminmax(row)
+    return bool(torch.isfinite(low) and torch.isfinite(high))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,12 +16,15 @@ import matplotlib
 import numpy as np
 import pytest
 import tomli_w
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fedsec_core
 from fedsec_core import report
+from fedsec_core.cli.showing import show_results
 from fedsec_core.findings import Picture, Table
 from fedsec_core.records import EndRecord, RoundRecord
-from fedsec_core.report import text
+from fedsec_core.report import costs, text
 from fedsec_core.report.exhibits import Exhibit
 from fedsec_core.runs.api import Result
 from fedsec_core.runs.claims import Checked
@@ -575,3 +580,242 @@ def test_consecutive_numbers_are_drawn_together(numbers: list[int], written: str
 @pytest.mark.parametrize(("value", "written"), [(0.25, "+0.250"), (-0.25, "−0.250"), (-0.0001, "±0.000")])
 def test_differences_carry_a_sign(value: float, written: str) -> None:
     assert text.difference(value) == written
+
+
+ROUND = {
+    "phases": {"select": 0.25, "train": 6.0, "evaluate": 1.5},
+    "components": {"sgd": 12.0, "classification": 1.0, "krum": 0.5},
+    "bytes": {"down": {"sgd": 4_194_304}, "up": {"sgd": 3_145_728, "badnets": 1_048_576}},
+    "memory": {"server": 412 * 2**20, "workers": 230 * 2**20},
+    "seconds": 8.0,
+}
+"""What a round with four clients costs: a quarter of a second lies between its phases."""
+NOUGHT = {
+    "phases": {"evaluate": 1.5},
+    "components": {"classification": 1.0},
+    "memory": {"server": 300 * 2**20, "workers": 0},
+    "seconds": 2.0,
+}
+"""What round 0 costs."""
+
+
+def charged(rounds: int) -> list[dict[str, Any]]:
+    """Round events with costs, round 0 first; of the other keys only the number."""
+    return [{"round": number} | (ROUND if number else NOUGHT) for number in range(rounds + 1)]
+
+
+def charge(folder: Path, **facts: Any) -> None:
+    """Add costs to a federation that was written below `folder`."""
+    for file in folder.glob("*/*/metrics.jsonl"):
+        events = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        for event in events:
+            if event["event"] == "round":
+                event |= ROUND if event["round"] else NOUGHT
+        file.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+        known = json.loads((file.parent / "run.json").read_text(encoding="utf-8"))
+        (file.parent / "run.json").write_text(json.dumps(known | facts), encoding="utf-8")
+
+
+def test_costs_of_a_federation_are_added_up() -> None:
+    end = {"phases": {"evaluate": 0.5}, "components": {"krum": 0.25}}
+    cost = costs.cost(charged(2), end, {"seconds": 20.0, "workers": 2})
+    assert cost is not None
+    assert (cost.rounds, cost.playing, cost.seconds, cost.workers) == (2, 16.0, 20.0, (2,))
+    # 2 + 8 + 8 s in rounds and 0.5 s at the end are told; 20 s by the clock, 17.5 s of them in phases.
+    assert cost.phases == {"select": 0.5, "train": 12.0, "evaluate": 5.0, "other": 2.5}
+    assert list(cost.phases) == ["select", "train", "evaluate", "other"]
+    assert cost.components == {"classification": 3.0, "sgd": 24.0, "krum": 1.25}
+    assert cost.down == {"sgd": 2 * 4_194_304}
+    assert cost.up == {"sgd": 2 * 3_145_728, "badnets": 2 * 1_048_576}
+    assert (cost.down_a_round, cost.up_a_round) == (4_194_304, 4_194_304)
+    assert (cost.server, cost.worker) == (412 * 2**20, 230 * 2**20)
+    assert cost.rounds_a_minute == 7.5
+
+
+def test_events_without_costs_cost_nothing_that_is_known() -> None:
+    assert costs.cost([{"round": 0, "seconds": 1.0}, {"round": 1, "seconds": 2.0}], None, {}) is None
+    assert costs.cost([], None, {"seconds": 3.0}) is None
+
+
+def test_the_clock_of_the_events_counts_where_the_facts_know_less() -> None:
+    cost = costs.cost(charged(2), {"phases": {"evaluate": 0.5}}, {"seconds": 9.0})
+    assert cost is not None
+    assert cost.seconds == 18.5
+    assert cost.workers == ()
+
+
+def test_a_federation_that_only_evaluated_has_no_rate_and_sent_nothing() -> None:
+    cost = costs.cost(charged(0), None, {})
+    assert cost is not None
+    assert cost.rounds_a_minute is None
+    assert (cost.down_a_round, cost.up_a_round) == (0, 0)
+    assert costs.sentence(cost) == "cost: 2.0 s (evaluate 75%, other 25%), peak 300 MiB on the server"
+
+
+def test_costs_of_several_federations_are_added_and_memory_is_that_of_the_largest() -> None:
+    small, large = costs.cost(charged(1), None, {"workers": 1}), costs.cost(charged(3), None, {"workers": 2})
+    assert small is not None and large is not None
+    both = costs.together([small, large])
+    assert both is not None
+    assert (both.runs, both.rounds, both.seconds, both.workers) == (2, 4, 36.0, (1, 2))
+    assert both.phases == {"select": 1.0, "train": 24.0, "evaluate": 9.0, "other": 2.0}
+    assert both.server == 412 * 2**20
+    assert both.down_a_round == 4_194_304
+    assert costs.together([]) is None
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["select", "train", "detect", "record", "unheard"]), st.floats(0, 1e4), max_size=5
+        ),
+        min_size=1,
+    ),
+    st.floats(0, 1e4),
+)
+def test_phases_add_up_to_the_seconds(phases: list[dict[str, float]], seconds: float) -> None:
+    events = [{"round": n, "seconds": seconds, "phases": each} for n, each in enumerate(phases)]
+    cost = costs.cost(events, None, {})
+    assert cost is not None
+    assert sum(cost.phases.values()) == pytest.approx(cost.seconds, abs=1e-3)
+    assert all(share >= 0 for share in cost.shares().values())
+
+
+def test_components_are_told_by_time_with_shares_of_all_components() -> None:
+    one = costs.cost(charged(1), None, {})
+    assert one is not None
+    two = costs.together([one, one])
+    assert two is not None
+    rows = two.by_component()
+    # Means over two equal runs: sgd 12 s, classification 2 s, krum 0.5 s, and badnets, which only sent.
+    assert [(row.label, row.seconds) for row in rows] == [
+        ("sgd", 12.0),
+        ("classification", 2.0),
+        ("krum", 0.5),
+        ("badnets", 0.0),
+    ]
+    assert rows[0].share == pytest.approx(12 / 14.5)
+    assert (rows[0].down, rows[0].up, rows[3].up) == (4_194_304, 3_145_728, 1_048_576)
+
+
+def test_each_round_has_a_bar_and_many_rounds_are_means() -> None:
+    few = costs.by_round(charged(2))
+    assert few.spans == ((0, 0), (1, 1), (2, 2))
+    assert few.layers == {
+        "select": (0.0, 0.25, 0.25),
+        "train": (0.0, 6.0, 6.0),
+        "evaluate": (1.5, 1.5, 1.5),
+        "other": (0.5, 0.25, 0.25),
+    }
+    assert few.top == 8.0
+    many = costs.by_round(charged(4), most=2)
+    assert many.spans == ((0, 2), (3, 4))
+    assert many.layers["train"] == (4.0, 6.0)
+    assert costs.by_round([]).top == 0.0
+
+
+def test_a_sentence_tells_the_cost_of_a_run() -> None:
+    cost = costs.cost(charged(5), None, {"seconds": 50.0})
+    assert cost is not None
+    # 30 s of training, 9 s of evaluation, 1.25 s of selection, the rest is other.
+    assert costs.sentence(cost) == (
+        "cost: 50 s (train 60%, other 20%, evaluate 18%), 4.0 MiB down and 4.0 MiB up a round, "
+        "peak 412 MiB on the server, 230 MiB in a worker"
+    )
+
+
+def test_the_report_shows_costs_by_federation_and_component(tmp_path: Path) -> None:
+    play(tmp_path, rounds(0.5, 0.6, 0.7))
+    play(tmp_path, rounds(0.5, 0.6, 0.7), variant="mean")
+    charge(tmp_path, workers=2, seconds=20.0)
+    page = written(tmp_path)
+    assert "2 federations took 40 s, clients on 2 workers." in page.text
+    assert "main 20.0 train 60%, evaluate 22%, other 15%, select 2% 7.5" in page.text
+    assert "main 4.0 MiB 4.0 MiB 8.0 MiB 8.0 MiB 412 MiB 230 MiB" in page.text
+    assert "sgd train 24.0 85.7% 8.0 MiB 6.0 MiB" in page.text
+    assert "badnets attack 0.000 0.0% – 2.0 MiB" in page.text
+    assert "all 28.0 8.0 MiB 8.0 MiB" in page.text
+    assert label(page, "Seconds by round and phase of mean, seed 1") == (
+        "Seconds by round and phase of mean, seed 1: select, train, evaluate, other, up to 8 s"
+    )
+    ids = [every["id"] for _, every in page.tags if "id" in every]
+    assert [each for each in ids if ids.count(each) > 1] == []
+
+
+def test_a_report_of_a_folder_without_costs_has_no_section_on_them(plain: Path) -> None:
+    assert "cost" not in [heading.get("id") for heading in written(plain).all("h2")]
+
+
+def test_what_was_copied_is_shown_as_such_and_left_out_of_the_sum(tmp_path: Path) -> None:
+    play(tmp_path, rounds(0.5, 0.6, 0.7))
+    play(tmp_path, rounds(0.5, 0.6, 0.7), told={"copied_from": "earlier/mean/1"}, variant="mean")
+    charge(tmp_path, workers=1, seconds=20.0)
+    words = written(tmp_path).text
+    assert "1 federation took 20 s, clients one after another in the server’s process." in words
+    assert "mean copied: as measured then 20.0 train 60%" in words
+
+
+def test_a_line_on_stdout_tells_the_cost_if_it_is_known(
+    plain: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_results([Result(plain, read_all(plain))])
+    assert "cost:" not in capsys.readouterr().out
+    charge(plain, seconds=40.0)
+    show_results([Result(plain, read_all(plain))])
+    assert (
+        "cost: 40 s (train 45%, other 38%, evaluate 15%), 4.0 MiB down and 4.0 MiB up a round, "
+        "peak 412 MiB on the server, 230 MiB in a worker\n"
+    ) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1023.7, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (2**20 - 1, "1.0 MiB"),
+        (99.96 * 2**20, "100 MiB"),
+        (412 * 2**20, "412 MiB"),
+        (3 * 2**30, "3.0 GiB"),
+        (5000 * 2**40, "5,000 TiB"),
+    ],
+)
+def test_bytes_are_written_in_binary_units(amount: float, written: str) -> None:
+    assert text.binary(amount) == written
+
+
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [
+        (0.0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (119.4, "119 s"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_times_are_written_for_people(amount: float, written: str) -> None:
+    assert text.duration(amount) == written
+
+
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [(0.0, "0.000"), (0.9996, "1.00"), (9.996, "10.0"), (99.96, "100"), (1234, "1,234")],
+)
+def test_seconds_have_three_digits(amount: float, written: str) -> None:
+    assert text.seconds(amount) == written
+
+
+def test_a_bar_over_several_rounds_says_so(tmp_path: Path) -> None:
+    play(tmp_path, [round_record(number, {}) for number in range(130)], rounds=129)
+    charge(tmp_path)
+    assert "main, seed 1 each bar the mean of 3 rounds" in written(tmp_path).text
+
+
+def test_costs_in_words_do_not_wait_for_matplotlib() -> None:
+    code = "import sys, fedsec_core.report.costs; print('matplotlib' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "False\n"

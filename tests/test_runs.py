@@ -15,7 +15,7 @@ from fedsec_core.course import Course
 from fedsec_core.errors import FedsecError
 from fedsec_core.federation import Federation
 from fedsec_core.measuring import Measuring
-from fedsec_core.runs.key import code_of, key_of
+from fedsec_core.runs.key import code_of, key_of, key_parts
 from fedsec_core.scenario import load
 
 
@@ -147,6 +147,43 @@ def test_the_key_ignores_name_claims_and_where_files_lie(experiment: dict[str, A
     assert key(moved) == key({**moved, "data": {**moved["data"], "folder": str(tmp_path / "else")}})
 
 
+def test_the_key_ignores_how_the_scenario_is_executed(experiment: dict[str, Any]) -> None:
+    base = key(experiment)
+    assert key({**experiment, "execute": {"workers": 3, "checkpoint_every": 7}}) == base
+
+
+@pytest.mark.parametrize(
+    ("changes", "data", "changed"),
+    [
+        ({}, "d", []),
+        ({}, "e", ["data"]),
+        ({"train": {"use": "sgd", "lr": 0.2}}, "d", ["scenario"]),
+        ({"data": {"use": "quadrants", "folder": "other"}}, "d", ["files"]),
+    ],
+)
+def test_the_parts_of_the_key_say_what_changed(
+    tables: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    data: str,
+    changed: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").write_text("1")
+    (tmp_path / "other").write_text("2")
+    tables["data"]["folder"] = "one"
+
+    def parts(tables: dict[str, Any], data: str) -> dict[str, str]:
+        return key_parts(load(tables).main, 1, twin=False, data_digest=data)
+
+    before, after = parts(tables, "d"), parts({**tables, **changes}, data)
+    assert [name for name in before if before[name] != after[name]] == changed
+    code = {"code fedsec-core", "code fedsec-basics", "code fedsec-test-components"}
+    assert before.keys() == {"scenario", "files", "data", "device", "versions", "start", *code}
+    assert (key({**tables, **changes}, data=data) != key(tables)) is bool(changed)
+
+
 def test_changed_source_changes_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "module_of_another_name"
     module.mkdir()
@@ -171,6 +208,21 @@ def test_the_code_of_every_distribution_that_takes_part_is_in_the_key(
     assert asked["fedsec-core"] == ("fedsec_core",)
     assert asked["fedsec-test-components"] == ("fedsec_test_components",)
     assert asked["fedsec-basics"] == ("fedsec_basics",)
+
+
+def test_the_parts_of_the_key_name_the_distribution_whose_code_changed(
+    tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fedsec_core.runs import key as keys
+
+    main = load(tables).main
+    before = key_parts(main, 1, twin=False, data_digest="d")
+    code = keys.code_of
+    monkeypatch.setattr(
+        keys, "code_of", lambda name, modules: "new" if name == "fedsec-basics" else code(name, modules)
+    )
+    after = key_parts(main, 1, twin=False, data_digest="d")
+    assert [name for name in before if before[name] != after[name]] == ["code fedsec-basics"]
 
 
 def test_a_claim_about_an_end_that_was_not_reached_is_undecided(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fedsec_core.errors import ScenarioError
-from fedsec_core.scenario import load
+from fedsec_core.errors import FedsecError, ScenarioError
+from fedsec_core.scenario import Execute, load, worker_count
+from fedsec_core.scenario.resolve import document
 
 TEN_MISTAKES = """\
 [scenario]
@@ -337,3 +339,118 @@ def test_a_table_given_on_the_command_line_takes_the_place_of_the_whole(tables: 
     tables["aggregate"] = {"use": "krum", "f": 1}
     experiment = load(tables, set={"aggregate": {"use": "mean"}})
     assert experiment.resolved["main"]["aggregate"]["use"] == "fedsec-basics:mean"
+
+
+EXECUTE = """\
+[scenario]
+name = "x"
+rounds = 2
+
+[execute]
+workers = 0
+checkpoint_every = 1.5
+worker = 2
+
+[[variant]]
+as = "alone"
+
+[variant.execute]
+workers = 1
+
+[[variant]]
+as = "other"
+set = { "execute.workers" = 1 }
+"""
+
+
+def test_how_to_execute_is_checked_like_every_table_and_no_variant_changes_it(tmp_path: Path) -> None:
+    found = [fault for fault in faults_of(EXECUTE, tmp_path) if "missing table" not in fault]
+    message = "a variant cannot change [execute]: it holds for the whole file"
+    assert found == [
+        "bad.toml:6: execute.workers: must be >= 1, got 0",
+        "bad.toml:7: execute.checkpoint_every: expected a whole number, got 1.5",
+        "bad.toml:8: execute.worker: unknown key; did you mean 'workers'?",
+        f"bad.toml:13: variant.0.execute: {message}",
+        f"bad.toml:18: variant.1.set: execute.workers: {message}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (3, "execute: expected a table, got 3"),
+        ({"workers": True}, "execute.workers: expected a whole number, got True"),
+        ({"workers": "2"}, "execute.workers: expected a whole number, got '2'"),
+        ({"checkpoint_every": 0}, "execute.checkpoint_every: must be >= 1, got 0"),
+    ],
+)
+def test_wrong_tables_of_how_to_execute_are_refused(refused: Any, value: object, message: str) -> None:
+    assert refused(execute=value) == [f"<scenario>: {message}"]
+
+
+def test_how_to_execute_can_be_set_where_the_file_has_no_table(tables: dict[str, Any]) -> None:
+    assert load(tables).execute == Execute()
+    assert load(tables, set={"execute.workers": 2}).execute == Execute(workers=2)
+    assert load(tables, set={"execute": {"checkpoint_every": 5}}).execute == Execute(checkpoint_every=5)
+
+
+def test_the_workers_of_the_command_line_win(tables: dict[str, Any]) -> None:
+    tables["execute"] = {"workers": 4, "checkpoint_every": 3}
+    assert load(tables, workers=2).execute == Execute(workers=2, checkpoint_every=3)
+    assert load(tables, workers=2, set={"execute.workers": 3}).execute.workers == 2
+
+
+def test_wrong_workers_of_the_command_line_are_told_beside_the_faults_of_the_file(
+    tables: dict[str, Any],
+) -> None:
+    with pytest.raises(ScenarioError) as error:
+        load({**tables, "execute": {"checkpoint_every": 0}}, set={"exceute.workers": 1}, workers=0)
+    assert [str(fault) for fault in error.value.faults] == [
+        "--set exceute.workers: there is no table 'exceute'; did you mean 'execute'?",
+        "--workers: must be >= 1, got 0",
+        "<scenario>: execute.checkpoint_every: must be >= 1, got 0",
+    ]
+
+
+@pytest.mark.parametrize("table", ["scenario", "execute"])
+def test_what_is_no_table_is_told_even_if_the_command_line_sets_something_in_it(
+    tables: dict[str, Any], table: str
+) -> None:
+    with pytest.raises(ScenarioError) as error:
+        load({**tables, table: 3}, seeds=[1], twin=True, workers=2)
+    assert [str(fault) for fault in error.value.faults] == [f"<scenario>: {table}: expected a table, got 3"]
+
+
+def test_the_document_keeps_how_to_execute(tables: dict[str, Any]) -> None:
+    assert document(load(tables))["execute"] == {"checkpoint_every": 1}
+    kept = document(load(tables, workers=2))
+    assert kept["execute"] == {"workers": 2, "checkpoint_every": 1}
+    assert load(kept).execute == Execute(workers=2)
+
+
+def test_the_number_of_workers_is_that_of_the_scenario_then_the_environment_then_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FEDSEC_WORKERS", "3")
+    assert worker_count(Execute(workers=5)) == 5
+    assert worker_count(Execute()) == 3
+    for unset in ("", " "):
+        monkeypatch.setenv("FEDSEC_WORKERS", unset)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: {2, 5, 7, 11}, raising=False)
+        assert worker_count(Execute()) == 4
+    monkeypatch.delenv("FEDSEC_WORKERS")
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert worker_count(Execute()) == 6
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert worker_count(Execute()) == 1
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "1_0", "²"])
+def test_a_wrong_number_of_workers_in_the_environment_is_refused(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("FEDSEC_WORKERS", value)
+    with pytest.raises(FedsecError) as error:
+        worker_count(Execute())
+    assert str(error.value) == f"FEDSEC_WORKERS: expected a whole number >= 1, got {value!r}"

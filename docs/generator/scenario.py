@@ -9,6 +9,7 @@ from fedsec_core import registry, vocabulary
 from fedsec_core.catalogue import Catalogue, Offer
 from fedsec_core.cli.component_page import core_keys, facts, parameters
 from fedsec_core.component import Component
+from fedsec_core.scenario.execute import Execute
 from fedsec_core.scenario.load import Head
 from fedsec_core.scenario.model import Claim, ClientChoice, Schedule
 from fedsec_core.vocabulary import Capability, Knowledge, Role
@@ -49,6 +50,13 @@ def page() -> str:
         "## `[scenario]`",
         "",
         *table(_rows(Head)),
+        "",
+        "## `[execute]`",
+        "",
+        "How the file is executed. Results are the same however that is, so that nothing here is part of",
+        "a key; a variant cannot change it.",
+        "",
+        *table(_rows(Execute)),
     ]
     for role, meaning in ROLES.items():
         lines += _role(role, meaning)

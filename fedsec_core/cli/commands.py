@@ -40,6 +40,13 @@ _SET = click.option(
 )
 
 
+_WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that train clients, in place of [execute] workers; 1 trains in the main process.",
+)
+
+
 @fedsec.command()
 @click.argument("scenarios", nargs=-1, required=True)
 @_SET
@@ -59,6 +66,7 @@ _SET = click.option(
     metavar="NAME",
     help="Run only this variant (or main); may be repeated.",
 )
+@_WORKERS
 @click.option("--no-report", is_flag=True, help="Do not write report.html.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.option("--strict", is_flag=True, help="Exit with 1 unless every claim holds.")
@@ -70,6 +78,7 @@ def run(
     seeds: str | None,
     twin: bool,
     variants: tuple[str, ...],
+    workers: int | None,
     no_report: bool,
     quiet: bool,
     strict: bool,
@@ -89,6 +98,7 @@ def run(
             twin=twin or None,
             variants=variants or None,
             report=not no_report,
+            workers=workers,
             quiet=quiet,
         ):
             results.append(result)
@@ -99,6 +109,40 @@ def run(
             show_results(results)
     if strict and any(claim.verdict != "holds" for result in results for claim in result.claims):
         raise click.exceptions.Exit(1)
+
+
+@fedsec.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_WORKERS
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def resume(folder: Path, workers: int | None, quiet: bool) -> None:
+    """Go on with an interrupted run: a run folder, or the folder of one federation in it."""
+    from fedsec_core.cli.going_back import resume_run
+    from fedsec_core.cli.showing import show_results
+
+    show_results([resume_run(folder, workers=workers, quiet=quiet)])
+
+
+@fedsec.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--rounds", metavar="A..B", help="Compare only these rounds; the replay ends after B.")
+@_WORKERS
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def verify(folder: Path, rounds: str | None, workers: int | None, quiet: bool) -> None:
+    """Replay a run, or one federation of it, and name the first round and quantity that differ."""
+    from fedsec_core.cli.going_back import verify_run
+
+    if verify_run(folder, rounds=_rounds(rounds), workers=workers, quiet=quiet):
+        raise click.exceptions.Exit(1)
+
+
+def _rounds(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    first, dots, last = text.partition("..")
+    if not (first.isdigit() and (last if dots else first).isdigit()):
+        raise click.UsageError(f"--rounds {text}: expected A..B, as in --rounds 3..7")
+    return int(first), int(last if dots else first)
 
 
 def _seeds(text: str | None) -> list[int] | None:

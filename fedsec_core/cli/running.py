@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from fedsec_core.records import RoundRecord
-from fedsec_core.runs.api import Result, run
-from fedsec_core.runs.experiment import Plan, Silent, Watcher
+from fedsec_core.execution.launching import Nursery
+from fedsec_core.runs import api
+from fedsec_core.runs.plan import Plan, Silent, Watcher
 from fedsec_core.scenario import load
+from fedsec_core.scenario.execute import Execute, worker_count
 from fedsec_core.scenario.source import parse_setting
+
+if TYPE_CHECKING:
+    from fedsec_core.records import RoundRecord
 
 
 def run_all(
@@ -28,18 +33,38 @@ def run_all(
     twin: bool | None,
     variants: Sequence[str] | None,
     report: bool,
+    workers: int | None,
     quiet: bool,
-) -> Iterator[Result]:
+) -> Iterator[api.Result]:
     """Check all scenarios first, then run them one after another and give each result when it is there."""
     overrides = dict(map(parse_setting, settings))
-    experiments = [load(each, set=overrides, seeds=seeds, twin=twin) for each in scenarios]
-    for experiment in experiments:
-        with _watcher(quiet) as watcher:
-            result = run(experiment, out=out, variants=variants, report=report, watcher=watcher)
-        yield result
+    with nursery(workers) as shared:
+        experiments = [
+            load(each, set=overrides, seeds=seeds, twin=twin, workers=workers) for each in scenarios
+        ]
+        for experiment in experiments:
+            with watching(quiet) as watcher:
+                result = api.run(
+                    experiment, out=out, variants=variants, report=report, watcher=watcher, nursery=shared
+                )
+            yield result
 
 
-def _watcher(quiet: bool) -> Any:
+@contextmanager
+def nursery(workers: int | None) -> Iterator[Nursery | None]:
+    """Start what workers come from at once, so that it gets ready while scenarios are read.
+
+    None where one worker is asked for; a scenario that asks for more gets a nursery of its own.
+    """
+    if worker_count(Execute(workers=workers)) == 1:
+        yield None
+    else:
+        with Nursery.start() as started:
+            yield started
+
+
+def watching(quiet: bool) -> Any:
+    """Return who shows progress, as a context."""
     if quiet:
         return _Quiet()
     return Bars() if sys.stderr.isatty() else Lines()
@@ -50,6 +75,9 @@ class _Quiet(Silent):
         return self
 
     def __exit__(self, *_: object) -> None: ...
+
+
+NOT_PLAYED = {"copied": "found by its key, copied", "finished": "finished before"}
 
 
 @define(eq=False)
@@ -109,8 +137,8 @@ class Bars:
         self.progress.update(self.task, completed=record.number, metrics=headline(record, brief=True))
 
     def end(self, status: str) -> None:
-        if status == "copied":
-            self.progress.update(self.task, total=1, completed=1, metrics="found by its key, copied")
+        if status in NOT_PLAYED:
+            self.progress.update(self.task, total=1, completed=1, metrics=NOT_PLAYED[status])
         elif status != "done":
             self.progress.update(self.task, metrics=status)
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fedsec_core.report import costs
 from fedsec_core.runs.api import Result
 
 WIDE = 200
@@ -54,6 +55,8 @@ def _lines(result: Result) -> list[str]:
             lines.append(f"{each.variant} seed {each.seed}: {each.status}: {why}")
     warnings = [text for each in result.federations for text in each.facts["data"]["warnings"]]
     lines += [f"[bold]warning[/bold]: {text}" for text in dict.fromkeys(warnings)]
+    if spent := costs.played(result.federations):
+        lines.append(costs.sentence(spent))
     report = result.folder / "report.html"
     lines.append(f"results: {escape(str(report if report.exists() else result.folder))}")
     return lines

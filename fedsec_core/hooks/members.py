@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import perf_counter
 from typing import Any
 
 import pluggy
@@ -109,6 +111,9 @@ class Members:
     def __init__(self, slots: Sequence[Slot], seed: int, *, quiet_attacks: bool = False) -> None:
         """Build and register the components; `quiet_attacks` lets attacks only evaluate (a clean twin)."""
         self.seed = seed
+        self.spent: dict[str, float] = {}
+        """Seconds inside the hooks of each component, by label; whoever reads it clears it."""
+        self._inside = 0.0
         manager = pluggy.PluginManager(PROJECT)
         for module in hookspecs.GROUPS:
             manager.add_hookspecs(module)
@@ -151,7 +156,7 @@ class Members:
         Raises PluginError that names the member, in place of whatever it raised.
         """
         stream = Stream(self.seed, hook, member.label, number, client)
-        with stream.guard():
+        with stream.guard(), self._timed(member.label):
             try:
                 return member.calls[hook](stream, arguments)
             except (TooFewRows, MissingGrant, DataError, PluginError, Diverged):
@@ -160,6 +165,18 @@ class Members:
                 raise PluginError(f"{member.slot.title}: {error}") from error
             except Exception as error:
                 raise PluginError(f"{member.slot.title} failed in {hook}: {one_line(error)}") from error
+
+    @contextmanager
+    def _timed(self, label: str) -> Iterator[None]:
+        """Count the time inside a call as the component's, less that of calls inside it."""
+        began, outer = perf_counter(), self._inside
+        self._inside = 0.0
+        try:
+            yield
+        finally:
+            took = perf_counter() - began
+            self.spent[label] = self.spent.get(label, 0.0) + took - self._inside
+            self._inside = outer + took
 
     def only(
         self, hook: str, arguments: Mapping[str, Any], *, number: int | None = None, client: int | None = None

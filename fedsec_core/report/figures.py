@@ -19,10 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from fedsec_core.report.series import COLOURS, Line
+from fedsec_core.report.series import ATTACKER, COLOURS, Line
 from fedsec_core.report.text import spans
 
-ATTACKER = "#d55e00"
 HONEST = COLOURS[0]
 # Colours that nothing else has: in the SVG they become variables of the page, for light and dark.
 INK, GRID = "#010203", "#040506"
@@ -103,6 +102,37 @@ def _draw(axes: Axes, line: Line) -> None:
 def _ends(line: Line) -> str:
     known = [value for value in line.mean if value is not None]
     return f"{line.style.title} from {known[0]:.3f} to {known[-1]:.3f}"
+
+
+def stacked(
+    spans: Sequence[tuple[int, int]],
+    layers: Sequence[tuple[str, Sequence[float]]],
+    top: float,
+    label: str,
+) -> Markup:
+    """Draw seconds up to `top` as bars, each over its rounds (first, last).
+
+    Layers are (colour, seconds of each bar), one upon another.
+    """
+    figure, axes = _axes(3.5, 2.3)
+    # Every other span of the stairs is the gap between two bars: one shape a layer keeps the page light.
+    edges = np.array([(first - 0.42, last + 0.42) for first, last in spans]).ravel()
+    ground = np.zeros(len(spans))
+    for colour, seconds in layers:
+        height = ground + np.array(seconds)
+        axes.stairs(_gapped(height), edges, baseline=_gapped(ground), fill=True, color=colour, linewidth=0)
+        ground = height
+    axes.set_ylim(0, top * 1.04 or 1)
+    axes.set_xlim(edges[0] - 0.3, edges[-1] + 0.3)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(False, axis="x")
+    axes.set_xlabel("round")
+    axes.set_ylabel("seconds")
+    return _svg(figure, label)
+
+
+def _gapped(values: np.ndarray) -> np.ndarray:
+    return np.column_stack((values, np.full(len(values), np.nan))).ravel()[:-1]
 
 
 def holdings(counts: np.ndarray, classes: Sequence[str], malicious: Sequence[int], label: str) -> Markup:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,10 @@ from attrs import frozen
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fedsec_core.report import exhibits, figures, series, summary, text, threat
-from fedsec_core.runs.experiment import SCENARIO
+from fedsec_core.report import costs, exhibits, figures, series, summary, text, threat
+from fedsec_core.runs.files import replace
+from fedsec_core.runs.names import SCENARIO
 from fedsec_core.runs.reading import FederationResult, Found
-from fedsec_core.runs.writing import replace
 
 if TYPE_CHECKING:
     from fedsec_core.runs.api import Result
@@ -45,7 +45,13 @@ def write(result: Result) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page.filters |= {"number": text.number, "cell": text.cell, "ranges": text.ranges, "listing": text.listing}
+    page.filters |= {
+        each.__name__: each
+        for each in (
+            *(text.number, text.cell, text.ranges, text.listing, text.count),
+            *(text.binary, text.seconds, text.duration, costs.greatest),
+        )
+    }
     with figures.drawing():
         html = page.get_template("page.html.jinja").render(_context(result))
     file = result.folder / REPORT
@@ -92,6 +98,7 @@ def _context(result: Result) -> dict[str, Any]:
             for variant, every in found_tables.items()
             if (rest := [each for each in every if not each.by_client])
         },
+        "cost": _cost(found, firsts),
         "remarks": summary.remarks(found.federations),
         "federations": [(summary.title(run), run) for run in found.federations],
         "scenario": scenario.read_text(encoding="utf-8") if scenario.exists() else "",
@@ -187,3 +194,62 @@ def _chosen(run: FederationResult, table: exhibits.Exhibit) -> Panel:
 def _extent(run: FederationResult) -> tuple[int, int, list[int]]:
     """Return the numbers of clients and rounds, and the malicious clients."""
     return len(run.facts["holdings"]), run.facts["rounds"], threat.malicious(run)
+
+
+@frozen
+class Costs:
+    """The costs of an experiment, and of each of its columns and variants that tell them."""
+
+    total: costs.Cost | None
+    """Of what was played; None if all of it was copied."""
+    columns: Mapping[str, tuple[costs.Cost, bool]]
+    """Variants and twins, each over its seeds, and whether some were copied from an earlier run."""
+    longest: float
+    """Seconds a run of the slowest of them."""
+    legend: Mapping[str, str]
+    """The colour of each phase that took time."""
+    panels: tuple[Panel, ...]
+    roles: Mapping[str, str]
+    """The role of each component, by label."""
+    components: Mapping[str, tuple[costs.Component, ...]]
+    """By variant."""
+
+
+def _cost(found: Found, firsts: Sequence[FederationResult]) -> Costs | None:
+    """Gather what the section on costs shows; None if no federation tells its costs."""
+    columns = {}
+    for variant, twin in found.columns():
+        runs = found.of(variant, twin=twin)
+        if known := costs.together([each for each in map(costs.of, runs) if each is not None]):
+            copied = any("copied_from" in run.facts for run in runs)
+            columns[f"{variant}.twin" if twin else variant] = known, copied
+    if not columns:
+        return None
+    every = [known for known, _ in columns.values()]
+    return Costs(
+        total=costs.played(found.federations),
+        columns=columns,
+        longest=max(each.seconds / each.runs for each in every),
+        legend={
+            phase: colour
+            for phase, colour in costs.COLOUR.items()
+            if any(phase in each.phases for each in every)
+        },
+        panels=_spent([run for run in firsts if costs.of(run) is not None]),
+        roles={each["label"]: each["role"] for run in found.federations for each in run.facts["components"]},
+        components={name: tuple(known.by_component()) for name, (known, _) in columns.items()},
+    )
+
+
+def _spent(runs: Sequence[FederationResult]) -> tuple[Panel, ...]:
+    """Draw the seconds of each round by phase, all federations on one scale."""
+    drawn = [(summary.title(run), costs.by_round(run.rounds)) for run in runs]
+    top = max((bars.top for _, bars in drawn), default=0.0)
+    panels = []
+    for title, bars in drawn:
+        layers = [(costs.COLOUR[phase], seconds) for phase, seconds in bars.layers.items()]
+        label = f"Seconds by round and phase of {title}: {', '.join(bars.layers)}, up to {bars.top:.3g} s"
+        first, last = bars.spans[0]
+        caption = f"each bar the mean of {last - first + 1} rounds" if last > first else ""
+        panels.append(Panel(title, figures.stacked(bars.spans, layers, top, label), caption))
+    return tuple(panels)

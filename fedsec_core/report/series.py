@@ -10,6 +10,7 @@ from fedsec_core.runs.reading import FederationResult, Found
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#8a8a8a")
 """Okabe and Ito's palette, told apart by the colour-blind; its vermilion is kept for attackers."""
+ATTACKER = "#d55e00"
 MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆"}
 """matplotlib's name of a marker, and the character that stands for it in the legend."""
 

@@ -92,3 +92,33 @@ def size(shape: Sequence[int]) -> str:
     channels, height, width = shape
     colour = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
     return f"{height} × {width} pixels, {colour}"
+
+
+def binary(amount: float) -> str:
+    """Write an amount of bytes: `512 B`, `12.3 MiB`, `412 MiB`."""
+    if round(amount) < 1024:
+        return f"{amount:.0f} B"
+    units = ("KiB", "MiB", "GiB", "TiB")
+    power = next((power for power in (1, 2, 3) if round(amount / 1024**power) < 1024), 4)
+    scaled = amount / 1024**power
+    return (
+        f"{scaled:.1f} {units[power - 1]}" if round(scaled, 1) < 100 else f"{scaled:,.0f} {units[power - 1]}"
+    )
+
+
+def seconds(amount: float) -> str:
+    """Write seconds without their unit, with three digits, but no finer than a millisecond."""
+    decimals = next((places for places in (3, 2, 1) if round(amount, places) < 10 ** (3 - places)), 0)
+    return f"{amount:,.{decimals}f}"
+
+
+def duration(amount: float) -> str:
+    """Write a time in seconds for people: `0.8 s`, `41 s`, `3 min 20 s`, `2 h 5 min`."""
+    if round(amount, 1) < 10:
+        return f"{amount:.1f} s"
+    whole = round(amount)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60} min"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,22 @@ import attrs
 from attrs import define, field
 
 from fedsec_core.errors import FedsecError
+from fedsec_core.execution.launching import Nursery
 from fedsec_core.runs import claims
-from fedsec_core.runs.experiment import SCENARIO, Playing, Silent, Watcher
+from fedsec_core.runs.files import replace
+from fedsec_core.runs.names import FACTS, PLAN, SCENARIO, SUMMARY, TABLE
+from fedsec_core.runs.plan import Silent, Watcher
 from fedsec_core.runs.reading import FederationResult, Found, read_all
 from fedsec_core.runs.table import ResultTable, tabulate
-from fedsec_core.runs.writing import replace
 from fedsec_core.scenario import Experiment, load
+from fedsec_core.scenario.execute import worker_count
 from fedsec_core.suggest import did_you_mean
 
 if TYPE_CHECKING:
     from torch import nn
 
-SUMMARY = "summary.json"
+    from fedsec_core.runs.experiment import Playing
+    from fedsec_core.runs.verifying import Verification
 
 
 @define(eq=False)
@@ -101,28 +106,132 @@ def run(
     seeds: Sequence[int] | None = None,
     twin: bool | None = None,
     variants: Sequence[str] | None = None,
+    workers: int | None = None,
     report: bool = True,
     watcher: Watcher | None = None,
+    nursery: Nursery | None = None,
 ) -> Result:
     """Run a scenario - a path, the name of one that a plugin ships, or a dict - and return its results.
 
-    `set` overrides single values by dotted key, `seeds` and `twin` what the file says, `variants`
-    limits what is run. Raises FedsecError for anything that a person can mend.
+    `set` overrides single values by dotted key, `seeds`, `twin` and `workers` what the file says,
+    `variants` limits what is run. Workers are processes of their own unless there is only one; they
+    come from `nursery`, or else from one that lives as long as this call. Raises FedsecError for
+    anything that a person can mend.
     """
-    experiment = (
-        scenario if isinstance(scenario, Experiment) else load(scenario, set=set, seeds=seeds, twin=twin)
-    )
+    if isinstance(scenario, Experiment):
+        experiment = scenario
+    else:
+        experiment = load(scenario, set=set, seeds=seeds, twin=twin, workers=workers)
     if unknown := [name for name in variants or () if name not in experiment.scenarios()]:
         names = experiment.scenarios()
         hint = did_you_mean(unknown[0], names) or f"; there are {', '.join(names)}"
         raise FedsecError(f"no variant is called {unknown[0]!r}{hint}")
-    playing = Playing(experiment, Path(out), watcher or Silent(), variants)
+    with _workers(experiment, nursery) as crew:
+        from fedsec_core.runs.experiment import Playing
+
+        playing = Playing(experiment, Path(out), watcher or Silent(), variants, crew, report=report)
+        return _play(playing)
+
+
+def resume(
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    report: bool | None = None,
+    watcher: Watcher | None = None,
+    nursery: Nursery | None = None,
+) -> Result:
+    """Go on with a run that was interrupted: a run folder, or the folder of one federation in it.
+
+    What is finished stays; what was begun goes on from its last checkpoint, and ends with the
+    digest of a run that was never interrupted; what is missing is played. Raises FedsecError,
+    naming it, where code, data or versions changed since.
+    """
+    root, place = _root(Path(folder))
+    experiment = load(root / SCENARIO, workers=workers)
+    plan = json.loads((root / PLAN).read_text(encoding="utf-8"))
+    with _workers(experiment, nursery) as crew:
+        from fedsec_core.runs.experiment import Playing
+
+        playing = Playing(
+            experiment,
+            root.parent,
+            watcher or Silent(),
+            nursery=crew,
+            folder=root,
+            places=plan["federations"] if place is None else [place],
+            report=plan["report"] if report is None else report,
+        )
+        return _play(playing)
+
+
+def verify(
+    folder: str | Path,
+    *,
+    rounds: tuple[int, int] | None = None,
+    workers: int | None = None,
+    watcher: Watcher | None = None,
+    nursery: Nursery | None = None,
+) -> Iterator[Verification]:
+    """Replay a run folder, or one federation of it, and compare every digest; gives one answer each.
+
+    `rounds` (first and last, both included) limits what is compared, and where the replay ends.
+    Nothing in the folder is changed. Raises FedsecError where there is nothing to compare with.
+    """
+    root, place = _root(Path(folder))
+    experiment = load(root / SCENARIO, workers=workers)
+    begun = [str(each.folder.relative_to(root)) for each in read_all(root).federations]
+    with _workers(experiment, nursery) as crew:
+        from fedsec_core.runs.experiment import Playing
+        from fedsec_core.runs.verifying import verify_all
+
+        playing = Playing(
+            experiment,
+            root.parent,
+            watcher or Silent(),
+            nursery=crew,
+            folder=root,
+            places=begun if place is None else [place],
+        )
+        yield from verify_all(playing, [plan for _, plan in playing.todo()], rounds)
+
+
+@contextmanager
+def _workers(experiment: Experiment, nursery: Nursery | None) -> Iterator[Nursery | None]:
+    """Give the nursery that workers come from, None if everything runs in this process.
+
+    It is started before anything heavy is imported here, and gets ready meanwhile.
+    """
+    if worker_count(experiment.execute) == 1:
+        yield None
+    elif nursery is not None:
+        yield nursery
+    else:
+        with Nursery.start() as started:
+            yield started
+
+
+def _play(playing: Playing) -> Result:
     try:
         playing.play()
-    finally:
-        result = _conclude(playing, report=report)
+    except BaseException:
+        # what cannot be written now must not hide what went wrong before
+        with suppress(FedsecError, OSError):
+            _conclude(playing)
+        raise
+    result = _conclude(playing)
     assert result is not None
     return result
+
+
+def _root(folder: Path) -> tuple[Path, str | None]:
+    """Return the run folder, and the place in it if `folder` is that of one federation."""
+    if (folder / SCENARIO).is_file():
+        return folder, None
+    if (folder / FACTS).is_file() and (folder.resolve().parents[1] / SCENARIO).is_file():
+        root = folder.resolve().parents[1]
+        return root, str(folder.resolve().relative_to(root))
+    raise FedsecError(f"{folder}: is not a run folder: it holds no {SCENARIO}")
 
 
 def open_run(folder: str | Path) -> Result:
@@ -136,7 +245,7 @@ def open_run(folder: str | Path) -> Result:
     return Result(folder, found, checked)
 
 
-def _conclude(playing: Playing, *, report: bool) -> Result | None:
+def _conclude(playing: Playing) -> Result | None:
     """Write table, claims and report of whatever was finished; None if nothing was."""
     folder = playing.folder
     if folder is None or not any(folder.glob("*/*/run.json")):
@@ -145,8 +254,8 @@ def _conclude(playing: Playing, *, report: bool) -> Result | None:
     checked = tuple(claims.check(claim, found) for claim in playing.experiment.claims)
     result = Result(folder, found, checked)
     replace(folder / SUMMARY, json.dumps(result.summary(within=folder), indent=1) + "\n")
-    replace(folder / "table.txt", f"{result.table()}\n")
-    if report:
+    replace(folder / TABLE, f"{result.table()}\n")
+    if playing.report:
         from fedsec_core.report import write
 
         write(result)

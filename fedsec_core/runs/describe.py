@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from fedsec_core import digests
 from fedsec_core.runs.key import digest_class, versions
 from fedsec_core.vocabulary import Role
 
@@ -40,10 +41,12 @@ def describe(federation: Federation, data_digest: str) -> dict[str, Any]:
             "overlaps": attrs.asdict(federation.overlaps),
             "warnings": federation.overlaps.warnings(),
         },
+        "partition": digests.of_arrays(federation.partition),
         "holdings": holdings,
         "attackers": {label: list(clients) for label, clients in federation.attackers.clients.items()},
         "server_samples": 0 if federation.server_data is None else len(federation.server_data),
         "parameters": federation.layout.d,
+        "workers": federation.executor.workers,
         "components": [
             {
                 "role": slot.role.value,

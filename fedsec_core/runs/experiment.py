@@ -4,168 +4,188 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import tomli_w
 import torch
-from attrs import define, field, frozen
+from attrs import define, field
 
+from fedsec_core.checkpoints import Checkpoints
 from fedsec_core.course import Course
 from fedsec_core.data import Splits
 from fedsec_core.errors import FedsecError, one_line
+from fedsec_core.execution.executor import Executor
+from fedsec_core.execution.in_process import InProcess
+from fedsec_core.execution.launching import Nursery
 from fedsec_core.federation import Federation
-from fedsec_core.records import RoundRecord
 from fedsec_core.runs.describe import describe
-from fedsec_core.runs.key import key_of
+from fedsec_core.runs.files import locked, replace, reporting
+from fedsec_core.runs.key import key_of, key_parts
+from fedsec_core.runs.names import CHECKPOINT, FACTS, PLAN, SCENARIO, UNFINISHED
+from fedsec_core.runs.plan import Plan, Silent, Watcher, plans
 from fedsec_core.runs.reading import read_federation
-from fedsec_core.runs.writing import FACTS, RunFolder, replace
-from fedsec_core.scenario.model import Experiment, Scenario
+from fedsec_core.runs.writing import RunFolder
+from fedsec_core.scenario.execute import worker_count
+from fedsec_core.scenario.model import Experiment
 from fedsec_core.scenario.resolve import document
+from fedsec_core.tasks import Blueprint
 from fedsec_core.vocabulary import Role
 
-SCENARIO = "scenario.toml"
-
-
-@frozen
-class Plan:
-    """One federation to play."""
-
-    variant: str
-    seed: int
-    twin: bool
-    scenario: Scenario
-
-    @property
-    def title(self) -> str:
-        """`main`, `undefended.twin`, with the seed."""
-        return f"{self.variant}{'.twin' if self.twin else ''} seed {self.seed}"
-
-    @property
-    def place(self) -> str:
-        """Its sub-folder."""
-        return f"{self.variant}{'.twin' if self.twin else ''}/{self.seed}"
-
-
-class Watcher(Protocol):
-    """Who is told how a run gets on."""
-
-    def begin(self, plan: Plan, index: int, count: int) -> None:
-        """A federation begins."""
-
-    def round(self, record: RoundRecord) -> None:
-        """A round ended."""
-
-    def end(self, status: str) -> None:
-        """The federation ended: `done`, `diverged`, `copied`, `interrupted` or `failed`."""
-
-
-class Silent:
-    """Tells nobody."""
-
-    def begin(self, plan: Plan, index: int, count: int) -> None: ...
-
-    def round(self, record: RoundRecord) -> None: ...
-
-    def end(self, status: str) -> None: ...
-
-
-def plans(experiment: Experiment, only: Sequence[str] | None = None) -> Iterator[Plan]:
-    """Give the federations of an experiment: main, its twin, then variants with theirs, seed by seed."""
-    for variant, scenario in experiment.scenarios().items():
-        if only is None or variant in only:
-            for twin in (False, True) if experiment.twin else (False,):
-                for seed in experiment.seeds:
-                    yield Plan(variant, seed, twin, scenario)
+FINISHED = ("done", "diverged")
 
 
 @define(eq=False)
 class Playing:
-    """An experiment that is being played into a folder below `out`."""
+    """An experiment that is being played into a folder below `out`.
+
+    `folder` is where the results are; known from the beginning where a run is resumed, else once the
+    first federation is set up.
+    """
 
     experiment: Experiment
     out: Path
     watcher: Watcher = field(factory=Silent)
     only: Sequence[str] | None = None
+    nursery: Nursery | None = None
+    """Where workers come from; None where everything runs in this process."""
     folder: Path | None = None
-    """Where the results are; known once the first federation is set up."""
+    places: Sequence[str] | None = None
+    """The sub-folders to play, of those that the experiment has; None: all of them."""
+    report: bool = True
     _splits: dict[tuple[str, int], Splits] = field(factory=dict)
+    _lock: ExitStack = field(factory=ExitStack, init=False)
 
     def play(self) -> Path:
-        """Play all federations and return the run folder.
+        """Play all federations that are not finished yet and return the run folder.
 
         Raises FedsecError, or KeyboardInterrupt; what was finished is in the folder.
         """
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            todo = list(plans(self.experiment, self.only))
-            for index, plan in enumerate(todo):
-                self.watcher.begin(plan, index, len(todo))
-                self._play(plan, index)
+            with self._lock:
+                if self.folder is not None:
+                    self._lock.enter_context(locked(self.folder))
+                todo = self.todo()
+                for index, (order, plan) in enumerate(todo):
+                    self.watcher.begin(plan, index, len(todo))
+                    self._play(plan, order)
         finally:
             torch.set_num_threads(threads)
         assert self.folder is not None
         return self.folder
 
+    def _plans(self) -> list[Plan]:
+        return list(plans(self.experiment, self.only))
+
+    def todo(self) -> list[tuple[int, Plan]]:
+        """Return the federations asked for, each with its place in the order of all."""
+        asked = enumerate(self._plans())
+        return [(order, plan) for order, plan in asked if self.places is None or plan.place in self.places]
+
     def _play(self, plan: Plan, order: int) -> None:
+        if self.folder is not None and self._is_finished(self.folder / plan.place):
+            self.watcher.end("finished")
+            return
         splits = self._load(plan)
         data_digest = splits.digest()
+        parts = key_parts(plan.scenario, plan.seed, twin=plan.twin, data_digest=data_digest)
         key = key_of(plan.scenario, plan.seed, twin=plan.twin, data_digest=data_digest)
         facts = {"variant": plan.variant, "seed": plan.seed, "twin": plan.twin, "order": order, "key": key}
-        if (plan.variant != "main" or plan.twin) and (done := self._completed(key)):
-            self._copy(done, self._place(plan, key), facts)
+        place = self._place(plan, key)
+        begun = _begun(place)
+        if begun is not None:
+            _refuse_other(place, begun, parts)
+        elif (plan.variant != "main" or plan.twin) and (done := self._completed(key)):
+            self._copy(done, place, facts)
             return
-        reference = self.out / ".reference"
-        federation = Federation(plan.scenario, plan.seed, twin=plan.twin, splits=splits, reference=reference)
-        facts |= describe(federation, data_digest)
-        self._record(federation, RunFolder(self._place(plan, key), facts))
+        federation = self.federation(plan)
+        try:
+            facts |= describe(federation, data_digest) | {"made_of": parts}
+            self._record(federation, RunFolder(place, {**facts, **_kept(begun)}))
+        finally:
+            federation.close()
+
+    def federation(self, plan: Plan) -> Federation:
+        """Set up one federation; whoever asks for it closes it."""
+        return Federation(
+            plan.scenario,
+            plan.seed,
+            twin=plan.twin,
+            splits=self._load(plan),
+            reference=self.out / ".reference",
+            executor=self._executor,
+        )
+
+    @property
+    def _executor(self) -> Callable[[Blueprint], Executor]:
+        if self.nursery is None:
+            return InProcess
+        # imported here: in process, nothing of it is needed
+        from fedsec_core.execution.pool import Pool
+
+        return partial(Pool, nursery=self.nursery, workers=worker_count(self.experiment.execute))
 
     def _place(self, plan: Plan, key: str) -> Path:
         """Return the folder of one federation; the first of them makes that of the experiment."""
         if self.folder is None:
             self.folder = self._open(key)
+            self._lock.enter_context(locked(self.folder))
         return self.folder / plan.place
 
+    def _is_finished(self, place: Path) -> bool:
+        facts = _begun(place)
+        return facts is not None and facts.get("status") in FINISHED
+
     def _copy(self, done: Path, target: Path, facts: Mapping[str, Any]) -> None:
-        unfinished = target.with_name(target.name + ".unfinished")
-        shutil.copytree(done, unfinished)
+        unfinished = target.with_name(target.name + UNFINISHED)
+        with reporting(unfinished):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.copytree(done, unfinished)
         copied = RunFolder(unfinished, dict(read_federation(unfinished).facts))
         copied.describe(**facts, copied_from=str(done.relative_to(self.out)))
         unfinished.rename(target)
         self.watcher.end("copied")
 
     def _record(self, federation: Federation, run: RunFolder) -> None:
+        checkpoints = Checkpoints(run.folder / CHECKPOINT, self.experiment.execute.checkpoint_every)
+        course = Course(federation, checkpoints)
+        before = course.resume()
         run.open()
+        earlier = run.go_back(before)
         began = perf_counter()
         status = "failed"
         try:
-            status = self._rounds(federation, run)
-        except KeyboardInterrupt:
-            status = "interrupted"
-            run.describe(status=status, why="interrupted by the user")
-            raise
-        except Exception as error:
-            why = str(error) if isinstance(error, FedsecError) else one_line(error)
-            run.describe(status=status, why=why)
+            if before >= 0:
+                run.describe(resumed_after=[*run.facts.get("resumed_after", ()), before])
+            status = self._rounds(course, run)
+            checkpoints.remove()
+        except BaseException as error:
+            # what cannot be written now must not hide what went wrong before
+            with suppress(FedsecError):
+                status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+                run.describe(status=status, why=_why(error))
             raise
         finally:
-            run.describe(seconds=round(perf_counter() - began, 3))
+            with suppress(FedsecError):
+                run.describe(seconds=round(earlier + perf_counter() - began, 3))
             run.close()
             self.watcher.end(status)
 
-    def _rounds(self, federation: Federation, run: RunFolder) -> str:
+    def _rounds(self, course: Course, run: RunFolder) -> str:
         status = "done"
-        course = Course(federation)
         for record in course.run():
             run.round(record)
             self.watcher.round(record)
             if record.diverged:
                 status = "diverged"
                 run.describe(why=f"{record.diverged} overflowed in round {record.number}")
-        run.weights(federation.final_weights())
+        run.weights(course.federation.final_weights())
         end = course.finish(status)
         run.end(end)
         return end.status
@@ -185,20 +205,47 @@ class Playing:
         while folder.exists():
             number += 1
             folder = self.out / f"{name}-{number}"
+        places = [plan.place for plan in self._plans()]
         try:
             folder.mkdir(parents=True)
-            replace(folder / SCENARIO, tomli_w.dumps(document(self.experiment), multiline_strings=True))
         except OSError as error:
             raise FedsecError(f"{self.out}: cannot write results there: {error.strerror}") from error
+        replace(folder / SCENARIO, tomli_w.dumps(document(self.experiment), multiline_strings=True))
+        replace(folder / PLAN, json.dumps({"federations": places, "report": self.report}, indent=1) + "\n")
         return folder
 
     def _completed(self, key: str) -> Path | None:
         """Find a federation with this key that was completed under the same output folder."""
         for file in sorted(self.out.glob(f"*/*/*/{FACTS}")):
-            try:
-                facts = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, json.JSONDecodeError):
-                continue
-            if facts.get("key") == key and facts.get("status") in ("done", "diverged"):
-                return file.parent
+            facts = _begun(file.parent)
+            if facts is not None and facts.get("key") == key and facts.get("status") in FINISHED:
+                return None if file.parent.name.endswith(UNFINISHED) else file.parent
         return None
+
+
+def _begun(place: Path) -> dict[str, Any] | None:
+    """Return the facts of a federation that was begun; None where there is none, or no whole file of it."""
+    try:
+        facts: dict[str, Any] = json.loads((place / FACTS).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return None
+    return facts
+
+
+def _refuse_other(place: Path, begun: Mapping[str, Any], parts: Mapping[str, str]) -> None:
+    """Refuse to go on with something else than what was begun: rounds of two kinds would mix."""
+    made_of = begun.get("made_of", {})
+    if changed := sorted(name for name in {*made_of, *parts} if made_of.get(name) != parts.get(name)):
+        raise FedsecError(
+            f"{place}: cannot go on: {', '.join(changed)} changed since it was begun; run the scenario anew"
+        )
+
+
+def _kept(begun: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"resumed_after": begun["resumed_after"]} if begun and "resumed_after" in begun else {}
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted by the user"
+    return str(error) if isinstance(error, FedsecError) else one_line(error)

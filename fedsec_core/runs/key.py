@@ -15,33 +15,38 @@ from typing import Any
 
 import attrs
 
+from fedsec_core.runs.starting import read_weights, weights_digest, weights_file
 from fedsec_core.scenario.model import Scenario
 from fedsec_core.scenario.resolve import resolve
 from fedsec_core.scenario.structure import contains_path
+from fedsec_core.vocabulary import Role
 
 CORE = "fedsec-core"
 
 
 def key_of(scenario: Scenario, seed: int, *, twin: bool, data_digest: str) -> str:
-    """Return the key of one federation: 32 hexadecimal digits.
+    """Return the key of one federation, 32 hexadecimal digits: a hash over its `key_parts`."""
+    return _digest(key_parts(scenario, seed, twin=twin, data_digest=data_digest))
 
-    It covers the resolved scenario less its name, files that parameters point to (by content),
-    the data, the class of device, the versions of what is installed and the code that takes part.
+
+def key_parts(scenario: Scenario, seed: int, *, twin: bool, data_digest: str) -> dict[str, str]:
+    """Return one digest for each thing that can change the result, by name.
+
+    `scenario`: the resolved scenario less its name; `files`: what parameters point to, by content;
+    `data`; `device`: the digest class; `versions` of what is installed; `start`: the weights to
+    start from, by content; `code NAME` of each distribution that takes part. How the scenario is
+    executed is none of them. Raises FedsecError for weights that cannot be read.
     """
-    tables = resolve(scenario, (seed,), twin)
-    tables["scenario"].pop("name")
-    facts = {
-        "scenario": tables,
+    facts: dict[str, Any] = {
+        "scenario": _tables(scenario, seed, twin=twin),
         "files": _files(scenario),
         "data": data_digest,
         "device": digest_class(),
         "versions": versions(scenario),
-        "code": {name: code_of(name, modules) for name, modules in _modules(scenario).items()},
+        "start": _start(scenario, seed),
     }
-    for slot in scenario.slots:
-        _drop_paths(tables[slot.role.value], slot.label, type(slot.component))
-    text = json.dumps(facts, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    code = {f"code {name}": code_of(name, modules) for name, modules in _modules(scenario).items()}
+    return {name: _digest(fact) for name, fact in {**facts, **code}.items()}
 
 
 def distributions(scenario: Scenario) -> tuple[str, ...]:
@@ -109,6 +114,26 @@ def _requirements(distribution: str) -> list[str]:
         return []
     needed = [line for line in lines if "extra ==" not in line]
     return [found[0] for line in needed if (found := re.match(r"[A-Za-z0-9._-]+", line))]
+
+
+def _digest(facts: Any) -> str:
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _tables(scenario: Scenario, seed: int, *, twin: bool) -> dict[str, Any]:
+    """Return the resolved scenario without its name and without paths."""
+    tables = resolve(scenario, (seed,), twin)
+    tables["scenario"].pop("name")
+    for slot in scenario.slots:
+        _drop_paths(tables[slot.role.value], slot.label, type(slot.component))
+    tables[Role.MODEL.value].pop("start", None)
+    return tables
+
+
+def _start(scenario: Scenario, seed: int) -> str | None:
+    start = scenario.the(Role.MODEL).keys.start
+    return None if start is None else weights_digest(read_weights(weights_file(start, seed)))
 
 
 def _files(scenario: Scenario) -> dict[str, str]:

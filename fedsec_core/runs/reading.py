@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from fedsec_core.errors import FedsecError
-from fedsec_core.runs.writing import EVENTS, FACTS
+from fedsec_core.runs.names import EVENTS, FACTS
 
 
 @frozen(eq=False)
@@ -90,7 +90,8 @@ class Found:
 
 def read_all(folder: Path) -> Found:
     """Read every federation below `folder`; raises FedsecError if there is none."""
-    results = [read_federation(file.parent) for file in sorted(folder.glob(f"*/*/{FACTS}"))]
+    files = [file for file in sorted(folder.glob(f"*/*/{FACTS}")) if not file.parent.suffix]
+    results = [read_federation(file.parent) for file in files]
     if not results:
         raise FedsecError(f"{folder}: is not a run folder: it holds no {FACTS} two folders down")
     results.sort(key=lambda each: (each.facts.get("order", 0), each.seed))

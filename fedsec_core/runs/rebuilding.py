@@ -9,8 +9,8 @@ from torch import nn
 from fedsec_core.data import Spec
 from fedsec_core.errors import FedsecError
 from fedsec_core.hooks import ClientHooks
+from fedsec_core.runs.names import WEIGHTS
 from fedsec_core.runs.reading import FederationResult
-from fedsec_core.runs.writing import WEIGHTS
 from fedsec_core.scenario import load
 
 

@@ -11,14 +11,11 @@ from typing import Any
 import numpy as np
 from attrs import define, field
 
-from fedsec_core.errors import FedsecError
+from fedsec_core.costs import Costs
 from fedsec_core.findings import Picture, Table
 from fedsec_core.records import EndRecord, RoundRecord
-
-FACTS = "run.json"
-EVENTS = "metrics.jsonl"
-WEIGHTS = "final.safetensors"
-IMAGES = "images"
+from fedsec_core.runs.files import replace, reporting
+from fedsec_core.runs.names import EVENTS, FACTS, IMAGES, UNFINISHED, WEIGHTS
 
 
 @define(eq=False)
@@ -30,16 +27,31 @@ class RunFolder:
 
     folder: Path
     facts: dict[str, Any]
-    _events: Any = field(init=False, default=None)
+    _events: int = field(init=False, default=-1)
 
     def open(self) -> None:
         """Make the folder; raises FedsecError if that is not possible."""
-        try:
-            self.folder.mkdir(parents=True)
-            self._events = (self.folder / EVENTS).open("w", encoding="utf-8")
-            self.describe(status="running")
-        except OSError as error:
-            raise FedsecError(f"{self.folder}: cannot write results: {error.strerror}") from error
+        with reporting(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._events = os.open(self.folder / EVENTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self.describe(status="running")
+
+    def go_back(self, number: int) -> float:
+        """Cut the events back to those up to round `number`; returns the seconds that those took."""
+        text = (self.folder / EVENTS).read_bytes()
+        length, seconds = 0, 0.0
+        for line in text.splitlines(keepends=True):
+            event = json.loads(line) if line.endswith(b"\n") else {}
+            if event.get("event") != "round" or event["round"] > number:
+                break
+            length += len(line)
+            seconds += event["seconds"]
+        os.ftruncate(self._events, length)
+        for image in (self.folder / IMAGES).glob("*.png"):
+            when = image.name.partition(".")[0].removeprefix("round-")
+            if not when.isdigit() or int(when) > number:
+                image.unlink()
+        return seconds
 
     def describe(self, **facts: Any) -> None:
         """Add to the facts and write them."""
@@ -70,6 +82,7 @@ class RunFolder:
             "pictures": self._pictures(f"round-{record.number:04d}", record.pictures),
             "digests": dict(record.digests),
             "seconds": round(record.seconds, 4),
+            **_costs(record.costs),
         }
         if record.diverged:
             event["diverged"] = record.diverged
@@ -91,40 +104,54 @@ class RunFolder:
 
     def weights(self, tensors: Mapping[str, Any]) -> None:
         """Write the final weights, by the names of the module's state dict."""
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        unfinished = self.folder / (WEIGHTS + ".unfinished")
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, unfinished)
-        unfinished.replace(self.folder / WEIGHTS)
+        unfinished = self.folder / (WEIGHTS + UNFINISHED)
+        with reporting(self.folder / WEIGHTS):
+            try:
+                save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, unfinished)
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
+            unfinished.replace(self.folder / WEIGHTS)
 
     def close(self) -> None:
         """Close the stream of events."""
-        if self._events is not None:
-            self._events.close()
+        if self._events >= 0:
+            os.close(self._events)
+            self._events = -1
 
     def _write(self, event: Mapping[str, Any]) -> None:
-        try:
-            self._events.write(json.dumps(event, allow_nan=False) + "\n")
-            self._events.flush()
-            os.fsync(self._events.fileno())
-        except OSError as error:
-            raise FedsecError(f"{self.folder / EVENTS}: cannot write: {error.strerror}") from error
+        line = (json.dumps(event, allow_nan=False) + "\n").encode()
+        before = os.fstat(self._events).st_size
+        with reporting(self.folder / EVENTS):
+            try:
+                written = 0
+                while written < len(line):
+                    written += os.write(self._events, line[written:])
+                os.fsync(self._events)
+            except OSError:
+                os.ftruncate(self._events, before)
+                raise
 
     def _pictures(self, when: str, pictures: Mapping[str, Picture]) -> list[dict[str, str]]:
         written = []
         for name, picture in pictures.items():
             file = f"{IMAGES}/{when}.{name}.png"
-            (self.folder / IMAGES).mkdir(exist_ok=True)
-            _save(self.folder / file, picture.pixels)
+            with reporting(self.folder / file):
+                (self.folder / IMAGES).mkdir(exist_ok=True)
+                _save(self.folder / file, picture.pixels)
             written.append({"name": name, "file": file, "caption": picture.caption})
         return written
 
 
-def replace(file: Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new, never half of it."""
-    unfinished = file.with_name(file.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)
+def _costs(costs: Costs) -> dict[str, Any]:
+    return {
+        "phases": {name: round(seconds, 4) for name, seconds in costs.phases.items()},
+        "components": {label: round(seconds, 4) for label, seconds in costs.components.items()},
+        "bytes": {"down": dict(costs.down), "up": dict(costs.up)},
+        "memory": {"server": costs.server, "workers": costs.workers},
+    }
 
 
 def _tables(tables: Mapping[str, Table]) -> dict[str, Any]:

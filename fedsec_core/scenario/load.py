@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from fedsec_core.catalogue import Catalogue
 from fedsec_core.component import parameter
-from fedsec_core.errors import Fault, ScenarioError
+from fedsec_core.errors import Fault, FedsecError, ScenarioError
+from fedsec_core.runs.starting import weights_file
 from fedsec_core.scenario import check, source
-from fedsec_core.scenario.model import RESERVED, Claim, Experiment, Scenario
+from fedsec_core.scenario.execute import Execute
+from fedsec_core.scenario.model import RESERVED, Claim, Experiment, Scenario, Slot
 from fedsec_core.scenario.positions import Path
 from fedsec_core.scenario.resolve import resolve
 from fedsec_core.scenario.slots import LABEL, Gathering, is_label, labels_of
@@ -21,6 +24,7 @@ from fedsec_core.suggest import did_you_mean
 from fedsec_core.vocabulary import Role
 
 ROLES = frozenset(role.value for role in Role)
+NOT_BY_VARIANT = "a variant cannot change [execute]: it holds for the whole file"
 
 
 def _wrong_seeds(seed: int | tuple[int, ...]) -> str | None:
@@ -57,9 +61,11 @@ def load(
     set: Mapping[str, Any] | None = None,
     seeds: Sequence[int] | None = None,
     twin: bool | None = None,
+    workers: int | None = None,
 ) -> Experiment:
     """Read a scenario and type it; `set` overrides single values, by dotted key.
 
+    `seeds`, `twin` and `workers` (`[execute] workers`) take the place of what the file says.
     Raises ScenarioError with every fault.
     """
     catalogue = catalogue or Catalogue.installed()
@@ -71,10 +77,20 @@ def load(
     if seeds is not None and (wrong := _wrong_seeds(tuple(seeds))):
         loading.gathering.faults.append(Fault("--seed", "", wrong))
     elif seeds is not None:
-        read.tables.setdefault("scenario", {})["seed"] = list(seeds)
+        _put(read.tables, "scenario", "seed", list(seeds))
     if twin is not None:
-        read.tables.setdefault("scenario", {})["twin"] = twin
+        _put(read.tables, "scenario", "twin", twin)
+    if workers is not None and workers < 1:
+        loading.gathering.faults.append(Fault("--workers", "", f"must be >= 1, got {workers}"))
+    elif workers is not None:
+        _put(read.tables, "execute", "workers", workers)
     return loading.experiment()
+
+
+def _put(tables: dict[str, Any], table: str, key: str, value: object) -> None:
+    """Set a value; what is no table stays as it is, to be told with its line."""
+    if isinstance(tables.setdefault(table, {}), dict):
+        tables[table][key] = value
 
 
 @define
@@ -91,6 +107,7 @@ class _Loading:
     def experiment(self) -> Experiment:
         gathering, tables = self.gathering, self.gathering.read.tables
         self.head = head = gathering.structure(tables.get("scenario", {}), Head, ("scenario",))
+        execute = gathering.structure(tables.get("execute", {}), Execute, ("execute",))
         main = self._scenario("main", tables, head, lambda path: path)
         for index, raw in enumerate(gathering.tables("variant")):
             self._variant(("variant", index), raw)
@@ -108,6 +125,7 @@ class _Loading:
             variants={name: each for name, each in done.items() if name != "main"},
             claims=tuple(claim for claim in claims if claim is not None),
             resolved={name: resolve(each, head.seeds, head.twin) for name, each in done.items()},
+            execute=execute,
             file=gathering.read.file,
         )
 
@@ -133,7 +151,9 @@ class _Loading:
         tables = copy.deepcopy(self.gathering.read.tables)
         tables.update({role: copy.deepcopy(raw[role]) for role in ROLES & raw.keys()})
         self._set(path, raw.get("set", {}), tables)
-        for key in raw.keys() - ROLES - {"as", "set"}:
+        if "execute" in raw:
+            fault((*path, "execute"), NOT_BY_VARIANT)
+        for key in raw.keys() - ROLES - {"as", "set", "execute"}:
             fault((*path, key), "unknown key" + did_you_mean(key, ["as", "set", *ROLES]))
         said = {(each.path, each.message) for each in faults}
         before = len(faults)
@@ -147,7 +167,8 @@ class _Loading:
             self.gathering.fault((*path, "set"), f"expected a table, got {values!r}")
             return
         for key, value in values.items():
-            if wrong := source.override(tables, key, value):
+            own = key.split(".")[0] != "execute"
+            if wrong := source.override(tables, key, value) if own else NOT_BY_VARIANT:
                 self.gathering.fault((*path, "set"), f"{key}: {wrong}")
 
     def _head_of_variant(self, path: Path, tables: Mapping[str, Any], main: Head) -> Head | None:
@@ -165,7 +186,7 @@ class _Loading:
     ) -> Scenario | None:
         gathering = self.gathering
         before = len(gathering.faults)
-        known = ROLES | {"scenario", "variant", "claim"}
+        known = ROLES | {"scenario", "execute", "variant", "claim"}
         for table in tables.keys() - known:
             gathering.fault((table,), "unknown table" + did_you_mean(table, known))
         slots = [
@@ -176,6 +197,8 @@ class _Loading:
         self._unique_labels(name, tables, place)
         scenario = Scenario(head.name if head else "", head.rounds if head else 0, tuple(slots))
         whole = head is not None and len(gathering.faults) == before
+        for path, message in _starts(slots, head.seeds if head else ()):
+            gathering.fault(path, message)
         for path, message in check.scenario(scenario, whole=whole):
             gathering.fault(path, message)
         self.scenarios[name] = scenario if len(gathering.faults) == before else None
@@ -190,6 +213,16 @@ class _Loading:
                 self.gathering.fault(place(path), message)
             owners.setdefault(label, path)
         self.labels[name] = list(owners)
+
+
+def _starts(slots: Sequence[Slot], seeds: Sequence[int]) -> Iterator[check.Finding]:
+    """Give what keeps a seed from starting from the weights that were named."""
+    starts = [(slot, slot.keys.start) for slot in slots if slot.keys.start is not None]
+    for (slot, start), seed in product(starts, seeds):
+        try:
+            weights_file(start, seed)
+        except FedsecError as error:
+            yield (*slot.path, "start"), str(error)
 
 
 def _position(fault: Fault) -> tuple[int, str]:

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from fedsec_core.catalogue import Offer
 from fedsec_core.component import Component, parameter
+from fedsec_core.scenario.execute import Execute
 from fedsec_core.suggest import did_you_mean
 from fedsec_core.vocabulary import Knowledge, Role
 
@@ -79,6 +80,11 @@ class Keys:
     local_test: float = parameter(
         0.0, doc="share of its samples that every client holds back for tests", at_least=0, below=1
     )
+    start: pathlib.Path | None = parameter(
+        None,
+        doc="weights to start from: a .safetensors file, the folder of one federation "
+        "(runs/NAME-KEY/main/7), or a run folder, of which main/SEED is taken",
+    )
 
 
 def _unknown_knowledge(words: tuple[str, ...]) -> str | None:
@@ -93,7 +99,7 @@ def _unknown_knowledge(words: tuple[str, ...]) -> str | None:
 _EVALUATION = ("every", "on")
 KEYS: Mapping[Role, tuple[str, ...]] = {
     Role.DATA: ("server",),
-    Role.MODEL: (),
+    Role.MODEL: ("start",),
     Role.PARTITION: ("local_test",),
     Role.SELECT: ("knows",),
     Role.PROTECT: ("knows", *_EVALUATION),
@@ -178,7 +184,7 @@ class Claim:
 
 @frozen
 class Experiment:
-    """A scenario file: the main scenario, its variants, the seeds, the claims."""
+    """A scenario file: the main scenario, its variants, the seeds, the claims, how it is executed."""
 
     name: str
     seeds: tuple[int, ...]
@@ -188,6 +194,8 @@ class Experiment:
     claims: tuple[Claim, ...]
     resolved: Mapping[str, Mapping[str, Any]]
     """By variant name, `main` among them: the scenario as plain TOML values with every default."""
+    execute: Execute
+    """How to run it; the results are the same however that is."""
     file: pathlib.Path | None
     """Where it was read from."""
 

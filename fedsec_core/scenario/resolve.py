@@ -48,7 +48,8 @@ def slot_table(slot: Slot) -> dict[str, Any]:
 
 def document(experiment: Experiment) -> dict[str, Any]:
     """Return the whole experiment as one scenario file that can be run again as it is."""
-    tables = dict(experiment.resolved["main"])
+    main = experiment.resolved["main"]
+    tables = {"scenario": main["scenario"], "execute": plain(experiment.execute), **main}
     variants = []
     for name in experiment.variants:
         ours = experiment.resolved[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
@@ -82,6 +84,7 @@ class Gathering:
         if "as" in raw and not is_label(raw["as"]):
             self.fault((*path, "as"), f"{LABEL}, got {raw['as']!r}")
         own = {key: value for key, value in raw.items() if key in KEYS[role]}
+        self._find_start(own, path)
         keys: Keys | None = self.structure(own, Keys, path)
         if role is Role.ATTACK and "clients" not in raw:
             self.fault(path, "missing key 'clients': which clients are malicious, as in { fraction = 0.2 }")
@@ -103,6 +106,26 @@ class Gathering:
         for message in _grants(slot):
             self.fault((*path, "knows"), message)
         return [slot]
+
+    def _find_start(self, own: dict[str, Any], path: Path) -> None:
+        """Put the absolute path to the weights to start from; other paths than these may be missing.
+
+        Runs lie where they were started, so that the current folder is looked in too.
+        """
+        given = own.get("start")
+        if not isinstance(given, str):
+            return
+        place = pathlib.Path(os.path.expanduser(given))
+        folders = [self.read.base, pathlib.Path.cwd()]
+        if shared := os.environ.get("FEDSEC_DATA"):
+            folders.append(pathlib.Path(shared).resolve())
+        found = next((folder / place for folder in folders if (folder / place).exists()), None)
+        if found is not None:
+            own["start"] = str(found.resolve())
+            return
+        del own["start"]
+        where = "" if place.is_absolute() else f" in {' or '.join(dict.fromkeys(map(str, folders)))}"
+        self.fault((*path, "start"), f"no such file or folder: {given!r}{where}")
 
     def _use(self, role: Role, raw: Mapping[str, Any], path: Path) -> str | None:
         if "use" in raw:

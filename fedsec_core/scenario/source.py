@@ -116,12 +116,14 @@ def override(tables: dict[str, Any], key: str, value: object) -> str | None:
     """Set one value by its dotted key, tables of several by label: `attack.badnets.poison_rate`.
 
     A table as the value takes the place of the whole table that `key` names. Returns what is
-    wrong, or None. The table must exist; the key below it is checked later.
+    wrong, or None. The table must exist, but for `[execute]`; the key below it is checked later.
     """
     head, *rest = key.split(".")
+    if head == "execute":
+        tables.setdefault(head, {})
     if head not in tables:
         return f"there is no table {head!r}" + (
-            did_you_mean(head, tables) or f"; there are {', '.join(tables)}"
+            did_you_mean(head, [*tables, "execute"]) or f"; there are {', '.join(tables)}"
         )
     table: Any = tables[head]
     if head in ("claim", "variant"):

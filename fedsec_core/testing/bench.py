@@ -18,7 +18,7 @@ from fedsec_core.catalogue import Catalogue, Offer
 from fedsec_core.component import Component
 from fedsec_core.course import Course
 from fedsec_core.data import Dataset
-from fedsec_core.execution import InProcess
+from fedsec_core.execution.in_process import InProcess
 from fedsec_core.federation import Federation
 from fedsec_core.hooks import ServerHooks
 from fedsec_core.hooks.members import Member
@@ -210,7 +210,7 @@ def seat(federation: Federation, id: int, data: Dataset | None = None) -> tuple[
         at.networks.load(federation.state)
         return at.networks
 
-    held = at.site(id).data if data is None else data
+    held = at.sites.of(id).data if data is None else data
     return Client(id, data=held, local_test=None, state={}, networks=loaded), broadcast
 
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-import io
 import json
 import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import attrs
 import numpy as np
-import torch
 from torch import Tensor
 
+from fedsec_core.checkpoints import Checkpoints
 from fedsec_core.course import Course
-from fedsec_core.errors import ScenarioError
+from fedsec_core.errors import FedsecError, ScenarioError
 from fedsec_core.playing import play as play_round
 from fedsec_core.scenario.model import KEYS
-from fedsec_core.testing.bench import Bench, Played, play, worker
+from fedsec_core.testing.bench import Bench, Played, play
 from fedsec_core.testing.marks import difference, fingerprint, same_bits, watched
 from fedsec_core.testing.promises import DUTIES, promise, require
 from fedsec_core.testing.refusals import may_refuse
@@ -157,9 +157,13 @@ def check_gives_the_same_run_for_the_same_seed(bench: Bench) -> None:
     require(not changed, f"the finished run differs from itself when played again, in {changed}")
 
 
+COSTS = ("seconds", "costs")
+"""What a record says that may differ between two runs of the same."""
+
+
 def _result(record: Any) -> dict[str, Any]:
     """Return what must repeat of a record: everything but the time that it took."""
-    return {key: value for key, value in attrs.asdict(record, recurse=False).items() if key != "seconds"}
+    return {key: value for key, value in attrs.asdict(record, recurse=False).items() if key not in COSTS}
 
 
 @promise()
@@ -208,33 +212,18 @@ def _same(first: float | None, second: float | None) -> bool:
 
 
 def _resumed(bench: Bench, number: int) -> Course:
-    """Return a fresh federation that has been told all that a checkpoint before round `number` holds."""
-    begun, course = Course(bench.federation()), Course(bench.federation())
-    for record in begun.run():
-        if record.number == number - 1:
-            break
-    before, after = begun.federation, course.federation
-    after.state, after.past = before.state, list(before.past)
-    after.last_selected = dict(before.last_selected)
-    course.measuring.history = list(begun.measuring.history)
-    course.measuring.numbers = list(begun.measuring.numbers)
-    course.measuring.found = dict(begun.measuring.found)
-    after.hooks.restore(_stored(before.hooks.states()))
-    for client in after.clients:
-        worker(after).site(client).stores = _stored(worker(before).site(client).stores)
+    """Return a fresh federation that has been resumed from a checkpoint before round `number`."""
+    with TemporaryDirectory(prefix="fedsec-checkpoint-") as folder:
+        begun = Course(bench.federation(), Checkpoints(Path(folder)))
+        course = Course(bench.federation(), Checkpoints(Path(folder)))
+        try:
+            for record in begun.run():
+                if record.number == number:
+                    break
+            course.resume()
+        except FedsecError as error:
+            require(False, str(error))
     return course
-
-
-def _stored(memory: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return `memory` as it comes back from a checkpoint, which holds tensors, plain values and bytes."""
-    file = io.BytesIO()
-    torch.save(copy.deepcopy(memory), file)
-    file.seek(0)
-    try:
-        found: dict[str, dict[str, Any]] = torch.load(file, weights_only=True)
-    except pickle.UnpicklingError:
-        require(False, "its memory holds more than tensors, plain values and bytes")
-    return found
 
 
 @promise(*IN_ROUNDS)

@@ -25,7 +25,7 @@ def check_transforms_evaluation_data_too(bench: Bench) -> None:
 @promise("transform_data")
 def check_transforms_the_same_way_each_time(bench: Bench) -> None:
     """A worker that is restarted transforms a client's data again: to the same bits."""
-    first, second = (worker(bench.federation()).site(0).data for _ in range(2))
+    first, second = (worker(bench.federation()).sites.of(0).data for _ in range(2))
     changed = difference(fingerprint(first), fingerprint(second))
     require(not changed, f"the {changed} of a client's data differ when they are transformed again")
 
@@ -47,7 +47,7 @@ def check_works_for_a_client_with_one_sample(bench: Bench) -> None:
     """A client with one sample is protected like others, or refused with a reason that names a parameter."""
     federation = bench.federation()
     at = worker(federation)
-    one = at.site(0).data.subset(torch.arange(1))
+    one = at.sites.of(0).data.subset(torch.arange(1))
     with may_refuse(bench):
         at.hooks.transform_data(one, 0)
         client, broadcast = seat(federation, 0, one)

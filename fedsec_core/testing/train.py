@@ -69,7 +69,7 @@ def check_measures_the_row_from_the_base(bench: Bench) -> None:
 def check_trains_on_a_single_sample(bench: Bench) -> None:
     """A client with one sample trains, or is refused with a reason that names a parameter."""
     federation = bench.federation()
-    one = worker(federation).site(0).data.subset(torch.arange(1))
+    one = worker(federation).sites.of(0).data.subset(torch.arange(1))
     with may_refuse(bench):
         trained(bench, data=one)
 

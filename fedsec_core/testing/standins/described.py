@@ -98,6 +98,10 @@ class Average(Component):
 class Observer(Component):
     """Keeps every finished round for the checks to look at."""
 
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset({Capability.INDIVIDUAL_UPDATES})
+
     def build(self) -> object:
         from fedsec_core.testing.standins.runtime import Observing
 

@@ -170,6 +170,7 @@ def evaluate(
     local_tests: Sequence[Dataset | None] = (),
     predict: Callable[[Tensor, int | None], Tensor] = read_off,
     shared: tuple[str, ...] | None = None,
+    local_test: float = 0.2,
     **parameters: Any,
 ) -> Findings:
     def local(client: int) -> LocalView:
@@ -206,6 +207,7 @@ def evaluate(
         map=lambda function, clients, *args: [function(local(client), *args) for client in clients],
         train=unused,
         cached=unused,
+        local_test=local_test,
     )
     runtime: Any = Classification(**parameters).build()
     findings: Findings = runtime.evaluate_model(view)
@@ -316,6 +318,21 @@ def test_without_local_tests_there_is_no_worst_client(local_tests: Sequence[Data
     assert findings.metrics["worst_client_accuracy"] is None
     assert findings.metrics["mean_client_accuracy"] is None
     assert "clients" not in findings.tables
+
+
+def test_clients_that_hold_nothing_back_are_not_asked() -> None:
+    asked: list[int] = []
+
+    def predict(x: Tensor, client: int | None) -> Tensor:
+        if client is not None:
+            asked.append(client)
+        return read_off(x)
+
+    findings = evaluate(local_tests=[DATA, DATA], predict=predict, local_test=0.0)
+    assert asked == []
+    assert findings.metrics == evaluate(local_tests=[None, None]).metrics
+    assert evaluate(local_tests=[DATA, DATA], predict=predict).metrics["worst_client_accuracy"] == 3 / 4
+    assert asked == [0, 1]
 
 
 def test_a_broken_client_is_not_passed_over() -> None:

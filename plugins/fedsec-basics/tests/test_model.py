@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections import OrderedDict
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from fedsec_basics.networks.classifier import channels_last
 from fedsec_basics.plugin.model import ResNet18, SmallCnn
 from fedsec_core.component import Component
 from fedsec_core.data import Spec
@@ -80,6 +82,48 @@ def test_the_images_are_left_as_they_are(component: Component) -> None:
     before = x.clone()
     build(component)(x)
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("component", [SmallCnn(), ResNet18(width=8, norm="batch")], ids=repr)
+@pytest.mark.parametrize("shape", [GREY, RGB])
+def test_the_order_in_memory_changes_no_figure(component: Component, shape: tuple[int, ...]) -> None:
+    results = []
+    for innermost in (False, True):
+        module = build(component, shape).train().double()
+        assert module.channels_last
+        module.channels_last = innermost
+        made = torch.Generator().manual_seed(3)
+        logits = module(torch.rand(8, *shape, generator=made, dtype=torch.float64))
+        cross_entropy(logits, torch.arange(8) % 4).backward()
+        results.append((logits, [parameter.grad for parameter in module.parameters()]))
+    torch.testing.assert_close(*results, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [GREY, RGB])
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_channels_last_moves_values_in_memory_only(shape: tuple[int, ...], n: int) -> None:
+    x = torch.rand(n, *shape)
+    moved = channels_last(x)
+    channels, height, width = shape
+    assert torch.equal(moved, x)
+    assert moved.stride() == (channels * height * width, 1, channels * width, channels)
+    assert torch.equal(torch.vmap(channels_last)(x.unsqueeze(1)).squeeze(1), x)
+
+
+def test_pooling_before_relu_gives_the_bits_of_pooling_after_it() -> None:
+    module = build(SmallCnn())
+    other = copy.deepcopy(module)
+    order = ["conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "flatten", "hidden", "relu3", "dropout"]
+    other.body = nn.Sequential(OrderedDict((name, other.body.get_submodule(name)) for name in order))
+    # Black margins, as medical images have them: their four values tie.
+    x = torch.zeros(8, *GREY)
+    x[:, :, 8:20, 8:20] = torch.rand(8, 1, 12, 12, generator=torch.Generator().manual_seed(4))
+    gradients = []
+    for network in (module, other):
+        cross_entropy(network(x), torch.arange(8) % 4).backward()
+        gradients.append({name: parameter.grad for name, parameter in network.named_parameters()})
+    assert gradients[0].keys() == gradients[1].keys()
+    assert all(torch.equal(gradients[0][name], gradients[1][name]) for name in gradients[0])
 
 
 @BOTH

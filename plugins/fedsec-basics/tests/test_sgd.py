@@ -12,11 +12,13 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fedsec_basics.plugin.train import Sgd
-from fedsec_basics.sgd import shuffled
+from fedsec_basics.sgd import Gather, clip, shuffled
 from fedsec_core import steps as core_steps
 from fedsec_core.data import Dataset
 from fedsec_core.errors import PluginError
@@ -145,6 +147,86 @@ def test_training_is_that_of_a_plain_loop_on_the_same_batches() -> None:
     update = here.train(Steps(batches=in_order), epochs=3, batch=8, **sgd)
     expected = reference(here.module, here.client.data, in_order(N, 8, Stream()) * 3, **sgd)
     torch.testing.assert_close(update.row, expected, rtol=0, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    lr=st.floats(1e-3, 0.5),
+    momentum=st.sampled_from([0.0, 0.5, 0.9]),
+    weight_decay=st.sampled_from([0.0, 1e-4, 0.1]),
+    clip=st.sampled_from([None, 0.05, 1.0]),
+    batch=st.sampled_from([7, 20, 32]),
+)
+def test_the_step_is_that_of_torch(
+    lr: float, momentum: float, weight_decay: float, clip: float | None, batch: int
+) -> None:
+    here = site()
+    sgd: dict[str, Any] = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+    update = here.train(Steps(batches=in_order), epochs=2, batch=batch, clip=clip, **sgd)
+    batches = in_order(N, batch, Stream()) * 2
+    expected = reference(here.module, here.client.data, batches, clip=clip, **sgd)
+    torch.testing.assert_close(update.row, expected, rtol=1e-5, atol=1e-6)
+
+
+@given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=50), st.floats(1e-3, 1e3))
+def test_clipping_is_that_of_torch(gradient: list[float], norm: float) -> None:
+    parameter = nn.Parameter(torch.zeros(len(gradient)))
+    parameter.grad = torch.tensor(gradient)
+    clipped = torch.tensor(gradient)
+    clip(clipped, norm)
+    nn.utils.clip_grad_norm_([parameter], norm)
+    torch.testing.assert_close(clipped, parameter.grad, rtol=1e-6, atol=0)
+
+
+# Batches
+
+
+def coded(n: int = 512) -> Dataset:
+    """Samples of which each holds another part of all bytes."""
+    made = torch.Generator().manual_seed(2)
+    pixels = torch.arange(n * 4).remainder(256).to(torch.uint8).view(n, 1, 2, 2)
+    return Dataset(pixels, torch.randint(CLASSES, (n,), generator=made))
+
+
+KINDS = pytest.mark.parametrize("kind", [coded(), samples(), coded().with_pixels(coded().x.double().float())])
+BORROWED, OWNED = Steps(), Steps(batch=lambda x, y: (x, y))
+
+
+@KINDS
+@pytest.mark.parametrize("steps", [BORROWED, OWNED])
+def test_batches_have_the_bits_of_the_whole_data_set_in_float(kind: Dataset, steps: Steps) -> None:
+    take = Gather.of(kind, steps)
+    # Growing, shrinking, empty and with repetitions.
+    order = np.random.default_rng(0).permutation(len(kind))
+    for index in (order[:4], order, order[:3], order[:0], np.array([5, 5, 0])):
+        x, y = take(index)
+        assert x.dtype == torch.float32 and x.is_contiguous()
+        assert torch.equal(x, kind.x[index]) and torch.equal(y, kind.y[index])
+
+
+@KINDS
+def test_batches_share_their_memory(kind: Dataset) -> None:
+    take = Gather.of(kind, BORROWED)
+    first = [tensor.data_ptr() for tensor in take(np.arange(8))]
+    assert [tensor.data_ptr() for tensor in take(np.arange(4))] == first
+
+
+@KINDS
+@pytest.mark.parametrize("method", ["batch", "loss"])
+def test_an_extension_may_keep_its_batches(kind: Dataset, method: str) -> None:
+    kept: list[tuple[Tensor, Tensor]] = []
+
+    def batch(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        kept.append((x, y))
+        return x, y
+
+    def loss(loss: Tensor, networks: Any, x: Tensor, y: Tensor) -> Tensor:
+        kept.append((x, y))
+        return loss
+
+    take = Gather.of(kind, Steps(**{method: locals()[method]}))
+    first, _ = take(np.arange(4)), take(np.arange(4, 8))
+    assert torch.equal(first[0], kind.x[:4]) and torch.equal(first[1], kind.y[:4])
 
 
 def test_without_an_extension_the_batches_come_from_the_stream() -> None:
@@ -524,6 +606,30 @@ def test_the_shared_parts_are_a_parameter() -> None:
 def test_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Sgd(**wrong)
+
+
+def test_training_loads_no_compiler() -> None:
+    # The first optimiser of torch.optim, for one, imports torch._dynamo and all that hangs on it.
+    code = """
+import sys, torch
+from fedsec_basics.plugin.model import ResNet18, SmallCnn
+from fedsec_basics.plugin.train import Sgd
+from fedsec_basics.sgd import train
+from fedsec_core.data import Dataset, Spec
+from fedsec_core.state import Layout, Networks
+from fedsec_core.steps import Steps
+from fedsec_core.streams import Stream
+
+data = Dataset(torch.zeros(4, 1, 12, 12, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]))
+for component in (SmallCnn(), ResNet18(width=2), ResNet18(width=2, norm="batch")):
+    module = component.build().build_networks(Spec((1, 12, 12), 2), Stream(0))
+    networks = Networks.of(module, Layout.of(module))
+    settings = Sgd(batch=2, momentum=0.9, weight_decay=0.1, clip=1.0, prox=0.1)
+    assert train(networks, data, settings, Steps(), Stream(1))["steps"] == 2
+print("torch._dynamo" in sys.modules)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ended.stdout == "False\n"
 
 
 def test_describing_components_needs_neither_torch_nor_numpy() -> None:

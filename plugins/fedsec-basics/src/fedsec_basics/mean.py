@@ -19,4 +19,4 @@ class MeanAggregator:
 
         A row with NaN or Inf makes the step non-finite: the mean does not hide such a row.
         """
-        return weighted_mean(rows.matrix, weights)
+        return weighted_mean(rows, weights)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.nn.functional import cross_entropy
 
+from fedsec_core.data import Dataset, as_float
 from fedsec_core.errors import PluginError
 from fedsec_core.markers import hookimpl
 from fedsec_core.state import Networks
@@ -42,29 +43,28 @@ class SgdTrainer:
         of the last epoch without the FedProx term; a loss that is not finite is left out.
         """
         flat = client.networks()
-        data = client.data
-        metrics = train(flat, data.x, data.y, self.settings, steps, stream)
+        metrics = train(flat, client.data, self.settings, steps, stream)
         if flat.layout.private:
             client.state["parts"] = flat.private()
         d = flat.layout.d
         row = flat.parameters[:d] - broadcast.base[:d]
-        return Update(row=row, buffers=flat.buffers(), examples=len(data), metrics=metrics)
+        return Update(row=row, buffers=flat.buffers(), examples=len(client.data), metrics=metrics)
 
 
-def train(
-    flat: Networks, x: Tensor, y: Tensor, settings: Sgd, steps: Steps, stream: Stream
-) -> dict[str, float]:
-    """Train the loaded networks in place on images `x` [n, C, H, W] and classes `y` [n].
+def train(flat: Networks, data: Dataset, settings: Sgd, steps: Steps, stream: Stream) -> dict[str, float]:
+    """Train the loaded networks in place on `data`.
 
     Returns the metrics of `SgdTrainer.train_client`. Without samples nothing happens.
     """
     step = TrainingStep.of(flat, settings, steps)
+    batch = Gather.of(data, steps)
     taken, seen, total, last = 0, 0, 0.0, -1
-    for epoch, index in islice(_epochs(len(y), settings, steps.batches or shuffled, stream), settings.steps):
+    for epoch, index in islice(
+        _epochs(len(data), settings, steps.batches or shuffled, stream), settings.steps
+    ):
         if epoch != last:
             seen, total, last = 0, 0.0, epoch
-        chosen = torch.from_numpy(np.asarray(index, dtype=np.int64))
-        loss, size = step(x[chosen], y[chosen])
+        loss, size = step(*batch(index))
         total += loss * size
         seen += size
         taken += 1
@@ -87,6 +87,42 @@ def shuffled(n: int, size: int, stream: Stream) -> list[np.ndarray]:
     """Return the batches of one epoch: all n samples in random order, `size` at a time."""
     order = stream.numpy.permutation(n)
     return [order[start : start + size] for start in range(0, n, size)]
+
+
+@define(eq=False)
+class Gather:
+    """Takes batches out of a data set: `x` [b, C, H, W] float32 in [0, 1] and `y` [b].
+
+    The bits are those of `data.x[index]`, but only the batch becomes float32, and in the same
+    memory every time: a batch holds until the next one. An extension that is handed batches may
+    keep them, so then each gets memory of its own.
+    """
+
+    data: Dataset
+    shared: tuple[Tensor, Tensor, Tensor] | None
+    """Memory for bytes, images and labels, which grows with the largest batch; None: do not share."""
+
+    @classmethod
+    def of(cls, data: Dataset, steps: Steps) -> Gather:
+        """Prepare to take batches for a training step with the extensions `steps`."""
+        if steps.batch is not None or steps.loss is not None:
+            return cls(data, None)
+        pixels, y = data.pixels, data.y
+        return cls(data, (pixels.new_empty(0), torch.empty(0), y.new_empty(0)))
+
+    def __call__(self, index: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return the samples at `index` [b], in that order."""
+        pixels, labels = self.data.pixels, self.data.y
+        chosen = torch.from_numpy(np.asarray(index, dtype=np.int64))
+        if self.shared is None:
+            return as_float(pixels[chosen]), labels[chosen]
+        shape = (len(chosen), *pixels.shape[1:])
+        coded, x, y = self.shared
+        torch.index_select(labels, 0, chosen, out=y.resize_(len(chosen)))
+        if pixels.dtype != torch.uint8:
+            return torch.index_select(pixels, 0, chosen, out=x.resize_(shape)), y
+        torch.index_select(pixels, 0, chosen, out=coded.resize_(shape))
+        return x.resize_(shape).copy_(coded).div_(255), y
 
 
 class Objective(nn.Module):
@@ -123,10 +159,9 @@ class TrainingStep:
     settings: Sgd
     steps: Steps
     objective: Objective
-    parameter: nn.Parameter
-    """All of `flat.parameters`, so that one fused update steps the whole module."""
-    optimiser: torch.optim.SGD
-    start: Tensor
+    velocity: Tensor | None
+    """What momentum has gathered [d + private]; None without momentum."""
+    start: Tensor | None
     """The shared parameters [d] that FedProx pulls towards: those that the client started from."""
     names: tuple[str, ...]
     """Of all parameters, in the order of `flat.parameters`."""
@@ -134,20 +169,12 @@ class TrainingStep:
     @classmethod
     def of(cls, flat: Networks, settings: Sgd, steps: Steps) -> TrainingStep:
         """Prepare to train `flat` from what it holds now, with fresh momentum."""
-        parameter = nn.Parameter(flat.parameters)
-        parameter.grad = flat.gradients
-        optimiser = torch.optim.SGD(
-            [parameter],
-            lr=settings.lr,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        start = flat.parameters[: flat.layout.d].clone()
+        velocity = torch.zeros_like(flat.parameters) if settings.momentum else None
+        start = flat.parameters[: flat.layout.d].clone() if settings.prox else None
         shared = [piece.name for piece in flat.layout.parameters]
         private = [name for name, _ in flat.module.named_parameters() if name not in shared]
         objective = Objective(flat.module, steps.loss)
-        return cls(flat, settings, steps, objective, parameter, optimiser, start, (*shared, *private))
+        return cls(flat, settings, steps, objective, velocity, start, (*shared, *private))
 
     def __call__(self, x: Tensor, y: Tensor) -> tuple[float, int]:
         """Step on one batch; return its mean loss and its size, 0.0 and 0 for an empty batch."""
@@ -173,15 +200,32 @@ class TrainingStep:
     def _step(self) -> None:
         d = self.flat.layout.d
         parameters, gradients = self.flat.parameters[:d], self.flat.gradients[:d]
-        if self.settings.prox:
+        if self.start is not None:
             gradients.add_(parameters - self.start, alpha=self.settings.prox)
         if self.steps.gradients is not None:
             _put("gradients", self.steps.gradients(gradients), gradients)
         if self.settings.clip is not None:
-            nn.utils.clip_grad_norm_([self.parameter], self.settings.clip)
-        self.optimiser.step()
+            clip(self.flat.gradients, self.settings.clip)
+        self._descend()
         if self.steps.parameters is not None:
             _put("parameters", self.steps.parameters(parameters), parameters)
+
+    def _descend(self) -> None:
+        """The step of `torch.optim.SGD`, whose first use would import a compiler (1.2 s)."""
+        settings, step = self.settings, self.flat.gradients
+        if settings.weight_decay:
+            step.add_(self.flat.parameters, alpha=settings.weight_decay)
+        if self.velocity is not None:
+            step = self.velocity.mul_(settings.momentum).add_(step)
+        self.flat.parameters.add_(step, alpha=-settings.lr)
+
+
+def clip(gradients: Tensor, norm: float) -> None:
+    """Shorten a vector in place to the length `norm` if it is longer (Pascanu et al., ICML 2013).
+
+    As in `torch.nn.utils.clip_grad_norm_`, 1e-6 is added to the length.
+    """
+    gradients.mul_((norm / (torch.linalg.vector_norm(gradients) + 1e-6)).clamp_(max=1.0))
 
 
 def per_sample_gradients(

@@ -52,7 +52,8 @@ def choose(rows: Rows, f: int, m: int | None = None, rule: str = "multi-krum") -
     Of equal scores the first rows win. Raises TooFewRows, in the name of `rule`, like `multi_krum`.
     """
     scores = _scores(rows.squared_distances, f, rule)
-    n, finite = len(rows), int(rows.finite.sum())
+    # The distances needed the norms, so that this costs nothing; `rows.finite` might be another pass.
+    n, finite = len(rows), int(rows.norms.isfinite().sum())
     m = n - f - 2 if m is None else m
     if finite < n - f - 1:
         raise TooFewRows(rule, finite, n - f - 1, f"finite ones: n - f - 1 with n = {n}, f = {f}")
@@ -63,7 +64,7 @@ def choose(rows: Rows, f: int, m: int | None = None, rule: str = "multi-krum") -
 
 def mean_of(rows: Rows, positions: Tensor) -> Tensor:
     """Return the plain mean [d] float64 of the rows at `positions`."""
-    return weighted_mean(rows.matrix[positions], torch.ones(len(positions), dtype=torch.float64))
+    return weighted_mean(rows.take(positions), torch.ones(len(positions), dtype=torch.float64))
 
 
 def _scores(squared_distances: Tensor, f: int, rule: str) -> Tensor:

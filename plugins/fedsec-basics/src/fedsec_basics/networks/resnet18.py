@@ -99,7 +99,9 @@ def resnet18(colours: int, classes: int, width: int, norm: Norm, stem: str) -> C
         entering = channels
     layers["pool"] = nn.AdaptiveAvgPool2d(1)
     layers["flatten"] = nn.Flatten()
-    network = Classifier(nn.Sequential(layers), nn.Linear(entering, classes))
+    # With group normalisation it costs time instead: benchmarks/README.md has the figures.
+    innermost = norm is nn.BatchNorm2d
+    network = Classifier(nn.Sequential(layers), nn.Linear(entering, classes), channels_last=innermost)
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -41,21 +41,22 @@ def small_cnn(
 ) -> Classifier:
     """Return a network for images of `shape` [C, H, W], with PyTorch's own initial weights.
 
-    Two 3x3 convolutions with ReLU and 2x2 max-pooling, a hidden layer with ReLU and dropout, and a
+    Two 3x3 convolutions with 2x2 max-pooling and ReLU, a hidden layer with ReLU and dropout, and a
     linear layer.
     """
     colours, height, width = shape
     first, second = channels
     body: OrderedDict[str, nn.Module] = OrderedDict(
         conv1=nn.Conv2d(colours, first, 3, padding=1),
-        relu1=nn.ReLU(),
+        # The greatest of four is the same before and after ReLU, which has a quarter to do after it.
         pool1=nn.MaxPool2d(2),
+        relu1=nn.ReLU(),
         conv2=nn.Conv2d(first, second, 3, padding=1),
-        relu2=nn.ReLU(),
         pool2=nn.MaxPool2d(2),
+        relu2=nn.ReLU(),
         flatten=nn.Flatten(),
         hidden=nn.Linear(second * (height // 4) * (width // 4), hidden),
         relu3=nn.ReLU(),
         dropout=nn.Dropout(dropout),
     )
-    return Classifier(nn.Sequential(body), nn.Linear(hidden, classes))
+    return Classifier(nn.Sequential(body), nn.Linear(hidden, classes), channels_last=True)

@@ -1,0 +1,98 @@
+"""The fork server's own program: `python -m fedsec_core.execution.nursery CONTROL LIFELINE`.
+
+It imports torch and the implementations once, in one thread, and never computes: what it forks
+starts in milliseconds and shares its memory.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import time
+import traceback
+from contextlib import suppress
+from typing import Any
+
+from fedsec_core.execution import frames
+
+PATIENCE = 100
+"""Times that the end of a worker is waited for, 20 ms each."""
+
+
+def main(control: socket.socket, lifeline: int) -> None:
+    """Serve until the process that started this one is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from fedsec_core.execution.peer import serve
+
+    gone: dict[int, int] = {}
+    while True:
+        ready, _, _ = select.select([control.fileno(), lifeline], [], [])
+        if lifeline in ready:
+            return
+        try:
+            command, argument = pickle.loads(frames.receive(control)[0])
+        except frames.Closed:
+            return
+        _reap(gone)
+        if command == "preload":
+            _preload(argument)
+        elif command == "fork":
+            gc.freeze()
+            ends = [_fork(serve, control, lifeline) for _ in range(argument)]
+            frames.send(control, pickle.dumps([pid for pid, _ in ends]), [end.fileno() for _, end in ends])
+            for _, end in ends:
+                end.close()
+        elif command == "fate":
+            # it is known to be ending: its connection is closed
+            for _ in range(PATIENCE):
+                if argument in gone:
+                    break
+                time.sleep(0.02)
+                _reap(gone)
+            frames.send(control, pickle.dumps(gone.get(argument)))
+
+
+def _preload(pickled: bytes) -> None:
+    # whatever fails here fails again where it is used, and is reported there
+    with suppress(Exception):
+        for component in pickle.loads(pickled):
+            with suppress(Exception):
+                component.build()
+
+
+def _fork(serve: Any, control: socket.socket, lifeline: int) -> tuple[int, socket.socket]:
+    ours, theirs = socket.socketpair()
+    if pid := os.fork():
+        theirs.close()
+        return pid, ours
+    status = 1
+    try:
+        ours.close()
+        control.close()
+        serve(theirs, lifeline)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _reap(gone: dict[int, int]) -> None:
+    """Note how workers ended that have ended by now."""
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            gone[pid] = status
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
