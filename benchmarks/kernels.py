@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -62,9 +61,9 @@ def measure(
     """Yield a row per rule, expression, n and d: medians of seconds, and of the ratio ours / plain.
 
     Ours and the expression alternate. After `patience` seconds no new pair is begun, so slow
-    comparisons have fewer than `pairs`; without a warm-up the first pair counts. A matrix of more
-    than `budget` bytes, or a comparison that would not fit in free memory, is skipped: its row holds
-    `skipped`, the reason, and no times.
+    comparisons have fewer than `pairs`; there is no warm-up, the first pair counts. A comparison
+    that takes more than `budget` bytes, the matrix included, is skipped: its row holds `skipped`,
+    the reason, and no times.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -78,18 +77,13 @@ def measure(
 
 def _of_size(n: int, d: int, pairs: int, budget: int, patience: float) -> Iterator[Row]:
     size = 4 * n * d
-    if size > budget:
-        yield from (
-            _skipped(case, n, d, f"matrix of {_gib(size)}, budget {_gib(budget)}") for case in cases()
-        )
-        return
-    matrix = torch.randn(n, d, generator=torch.Generator().manual_seed(n))
+    fitting = [case for case in cases() if case.copies * size <= budget]
+    matrix = torch.randn(n, d, generator=torch.Generator().manual_seed(n)) if fitting else torch.empty(0)
     for case in cases():
-        more, free = (case.copies - 1) * size, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if more > free:
-            yield _skipped(case, n, d, f"the expression takes {_gib(more)} more, {_gib(free)} are free")
-        else:
+        if case in fitting:
             yield _timed(case, matrix, pairs, patience)
+        else:
+            yield _skipped(case, n, d, f"takes {_gib(case.copies * size)}, budget {_gib(budget)}")
 
 
 def _skipped(case: Case, n: int, d: int, why: str) -> Row:
@@ -181,7 +175,7 @@ def main() -> None:
     """Print a line per comparison, as it is made."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="n up to 100, d up to 10^6, 3 pairs")
-    parser.add_argument("--gib", type=float, default=4.0, help="the largest matrix")
+    parser.add_argument("--gib", type=float, default=4.0, help="memory that a comparison may take")
     asked = parser.parse_args()
     budget = int(asked.gib * GIB)
     rows = measure(COHORTS[:2], SIZES[:2], pairs=3, budget=budget) if asked.quick else measure(budget=budget)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fedsec_core.component import Component, parameter
     from fedsec_core.markers import hookimpl
-    from fedsec_core.runs.api import Result, open_run, run
+    from fedsec_core.runs.api import Result, open_run, resume, run, verify
     from fedsec_core.vocabulary import Capability, Knowledge, Role
 
 __all__ = [
@@ -23,7 +23,9 @@ __all__ = [
     "hookimpl",
     "open_run",
     "parameter",
+    "resume",
     "run",
+    "verify",
 ]
 
 __version__ = "0.1.0"
@@ -37,7 +39,9 @@ _HOMES = {
     "Role": "vocabulary",
     "Result": "runs.api",
     "open_run": "runs.api",
+    "resume": "runs.api",
     "run": "runs.api",
+    "verify": "runs.api",
 }
 
 

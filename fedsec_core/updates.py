@@ -217,13 +217,13 @@ class RunningMean:
 class StreamedRows(Rows):
     """Rows that were summed as they arrived: only their number, their clients and one mean are left.
 
-    `weights` [n] float64 are those of the sum; rows of weight 0 are not in it. Whoever reads a
-    single row, or asks for another mean, raises FedsecError.
+    `weights` [n] float64 are those of the sum. Whatever reads a single row, or weighs the rows
+    otherwise, raises FedsecError.
     """
 
     def __init__(self, running: RunningMean, weights: Tensor, ids: tuple[int, ...] | None = None) -> None:
         self._running = running
-        self._weights = weights
+        self._weights = weights.double()
         self.ids = ids
 
     def __len__(self) -> int:
@@ -244,16 +244,11 @@ class StreamedRows(Rows):
         raise FedsecError(NOT_KEPT)
 
     def take(self, index: Tensor) -> Rows:
-        """Return the rows at `index`; raises FedsecError if that leaves out one of weight above 0."""
-        left_out = self._weights.clone()
-        left_out[index] = 0
-        if left_out.any():
-            raise FedsecError(NOT_KEPT)
-        return StreamedRows(self._running, self._weights[index], self._ids_at(index))
+        raise FedsecError(NOT_KEPT)
 
     def _weighted_mean(self, weights: Tensor) -> Tensor:
         if not torch.equal(weights.double(), self._weights):
-            raise FedsecError(f"{NOT_KEPT}; they cannot be weighted anew")
+            raise FedsecError(NOT_KEPT)
         return self._running.mean()
 
 

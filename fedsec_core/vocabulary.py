@@ -65,7 +65,7 @@ class Capability(str, Enum):
     BATCH_STATISTICS = "batch_statistics"
     """The network mixes the samples of a batch (BatchNorm)."""
     LINEAR = "linear"
-    """The step is a weighted sum of the rows."""
+    """The step is `weighted_mean(rows, weights)`: rows may be summed as they arrive, and not kept."""
 
 
 class Knowledge(str, Enum):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import torch
 from attrs import evolve
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from fedsec_core.data import Dataset
 from fedsec_core.errors import FedsecError, PluginError
 from fedsec_core.evaluation import LocalView
 from fedsec_core.hooks.clients import ClientHooks, Stores
+from fedsec_core.kernels import is_finite
 from fedsec_core.prediction import finite, predict
 from fedsec_core.scenario.model import Slot
 from fedsec_core.sites import Sites
@@ -81,7 +81,7 @@ class Worker:
             client=task.client,
             update=update,
             digest=made.hexdigest(),
-            finite=_is_finite(update.row),
+            finite=is_finite(update.row),
             by=by,
             remembers=self.sites.remembers(task.client),
             seconds=self._spent(),
@@ -312,9 +312,3 @@ class Worker:
             networks=lambda: self.next_model(asking),
         )
         return function(view, *args)
-
-
-def _is_finite(row: Tensor) -> bool:
-    # extremes carry NaN along, and need no mask of the size of the row
-    low, high = torch.aminmax(row)
-    return bool(torch.isfinite(low) and torch.isfinite(high))

@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 import torch
+from attrs import evolve
 
 from fedsec_core.course import Course
 from fedsec_core.errors import FedsecError
-from fedsec_core.execution import InProcess
+from fedsec_core.execution.executor import Training
+from fedsec_core.execution.in_process import InProcess
 from fedsec_core.federation import Federation
 from fedsec_core.measuring import Measuring
 from fedsec_core.records import RoundRecord
 from fedsec_core.scenario import load
-from fedsec_core.tasks import Answer, Blueprint, Task
+from fedsec_core.tasks import Answer, Blueprint, Order, Task
 
 
 def play(
@@ -86,11 +88,15 @@ def test_honest_updates_of_the_first_attacked_round_are_those_of_the_twin(
     tables: dict[str, Any], puppet: dict[str, Any]
 ) -> None:
     class Keeping(InProcess):
-        def train(self, tasks: Sequence[Task]) -> Iterator[Answer]:
-            for task in tasks:
-                answer = self.worker.train(task)
-                kept[task.round, task.client] = answer.digest
-                yield answer
+        def train(self, order: Order, tasks: Sequence[Task], *, keep: bool) -> Training:
+            training = super().train(order, tasks, keep=keep)
+
+            def answers() -> Iterator[Answer]:
+                for answer in training.answers:
+                    kept[order.round, answer.client] = answer.digest
+                    yield answer
+
+            return evolve(training, answers=answers())
 
     tables["attack"] = [{**puppet, "moment": "client"}]
     kept: dict[tuple[int, int], str] = {}
@@ -108,26 +114,31 @@ class Pickled(InProcess):
     def __init__(self, blueprint: Blueprint) -> None:
         super().__init__(copy(blueprint))
 
-    def train(self, tasks: Sequence[Task]) -> Iterator[Answer]:
-        return (copy(self.worker.train(copy(task))) for task in tasks)
+    def train(self, order: Order, tasks: Sequence[Task], *, keep: bool) -> Training:
+        training = super().train(copy(order), copy(tasks), keep=keep)
+        return evolve(training, answers=map(copy, training.answers))
 
     def map(self, function: Any, askings: Any, label: str, args: Any) -> list[Any]:
         asked = copy((function, askings, label, args))
         return copy(super().map(*asked))
 
 
-class Shuffled(InProcess):
-    """Answers come in another order than they were asked for."""
+class Backwards(InProcess):
+    """The last client trains first."""
 
-    def train(self, tasks: Sequence[Task]) -> Iterator[Answer]:
-        return iter([*super().train(tasks)][::-1])
+    def train(self, order: Order, tasks: Sequence[Task], *, keep: bool) -> Training:
+        training = super().train(order, [*tasks][::-1], keep=True)
+        assert training.rows is not None
+        assert training.buffers is not None
+        answers = [*training.answers][::-1]
+        return Training(iter(answers), training.rows.flip(0), training.buffers.flip(0))
 
 
 def copy(value: Any) -> Any:
     return pickle.loads(pickle.dumps(value))
 
 
-@pytest.mark.parametrize("executor", [Pickled, Shuffled])
+@pytest.mark.parametrize("executor", [Pickled, Backwards])
 def test_workers_that_see_only_what_is_sent_give_the_same_bits(
     tables: dict[str, Any], puppet: dict[str, Any], executor: Any
 ) -> None:

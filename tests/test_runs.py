@@ -41,7 +41,7 @@ def test_an_experiment_writes_one_folder_with_everything_in_it(
         f"{variant}/{seed}" for variant in ("main", "main.twin", "slow", "slow.twin") for seed in (1, 2)
     }
     files = {file.name for file in result.folder.iterdir() if file.is_file()}
-    assert files == {"scenario.toml", "summary.json", "table.txt", "report.html"}
+    assert files == {"scenario.toml", "plan.json", "summary.json", "table.txt", "report.html"}
     main = result.of()
     assert {file.name for file in main.folder.iterdir()} == {
         "run.json",

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from attrs import evolve
 
+from fedsec_core.execution.computing import keep_freed_memory
 from fedsec_core.execution.executor import Training
 from fedsec_core.tasks import Answer, Asking, Blueprint, Order, Task
 from fedsec_core.worker import Worker
@@ -22,6 +23,7 @@ class InProcess:
     def __init__(self, blueprint: Blueprint) -> None:
         self._blueprint = blueprint
         self._trained: set[int] = set()
+        keep_freed_memory()
         self._set_up()
 
     def _set_up(self) -> None:

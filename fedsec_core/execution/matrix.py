@@ -39,6 +39,11 @@ class Matrix:
         self.buffers = memory[rows:end].view(lines, self._b)
         return outdated
 
+    def close(self) -> None:
+        """Give the memory back once nobody looks into it any more."""
+        self.rows = self.buffers = torch.zeros(0)
+        self.segment.close()
+
     def place(self, position: int) -> Place:
         """Say where the update of the client at `position` belongs."""
         line = position % self.lines

@@ -13,9 +13,11 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fedsec_core.execution import frames
@@ -27,7 +29,8 @@ PATIENCE = 100
 def main(control: socket.socket, lifeline: int) -> None:
     """Serve until the process that started this one is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    from fedsec_core.execution.peer import serve
+    with _ending_with(lifeline):
+        from fedsec_core.execution.peer import serve
 
     gone: dict[int, int] = {}
     while True:
@@ -55,6 +58,28 @@ def main(control: socket.socket, lifeline: int) -> None:
                 time.sleep(0.02)
                 _reap(gone)
             frames.send(control, pickle.dumps(gone.get(argument)))
+
+
+@contextmanager
+def _ending_with(lifeline: int) -> Iterator[None]:
+    """End this process at once if its caller is gone, while it is too busy to notice.
+
+    The thread that watches is gone afterwards: a process with threads must not be forked.
+    """
+    reading, writing = os.pipe()
+
+    def watch() -> None:
+        if lifeline in select.select([lifeline, reading], [], [])[0]:
+            os._exit(0)
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        os.close(writing)
+        watching.join()
+        os.close(reading)
 
 
 def _preload(pickled: bytes) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from fedsec_core.data import Dataset
 from fedsec_core.errors import FedsecError, one_line
+from fedsec_core.execution.computing import keep_freed_memory
 from fedsec_core.execution.frames import Closed
 from fedsec_core.execution.wire import Channel, Packed, unpack
 from fedsec_core.hooks.clients import Stores
@@ -47,6 +48,7 @@ def serve(sock: socket.socket, lifeline: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(lifeline, sock.fileno()), daemon=True).start()
     torch.set_num_threads(1)
+    keep_freed_memory()
     channel = Channel(sock)
     desk = Desk(channel)
     while True:

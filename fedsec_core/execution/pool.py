@@ -198,7 +198,7 @@ class Pool:
         self._files = dict(files)
 
     def restart(self) -> None:
-        self.close()
+        self._dismiss()
         self._begin()
 
     def peak(self) -> int:
@@ -206,8 +206,14 @@ class Pool:
         return max(sizes)
 
     def close(self) -> None:
+        self._dismiss()
+        for segment in (self._plan, self._board):
+            segment.close()
+
+    def _dismiss(self) -> None:
         for colleague in self._colleagues:
             colleague.channel.close()
+        self._matrix.close()
 
     def _everyone(
         self, doing: str, name: str, *arguments: Any, segments: Sequence[Segment] = ()

@@ -210,7 +210,7 @@ def rows(member: Member, answer: Any, given: tuple[Rows, Tensor]) -> tuple[Rows,
         raise wrong(member, hook, f"must give (Rows, weights) or None, got {_kind(answer)}")
     changed, weights = answer
     if changed.d != given[0].d or not 1 <= len(changed) <= len(given[0]):
-        shapes = f"{tuple(given[0].matrix.shape)} to {tuple(changed.matrix.shape)}"
+        shapes = f"{(len(given[0]), given[0].d)} to {(len(changed), changed.d)}"
         raise wrong(member, hook, f"turned rows from {shapes}: keep d, give 1 to as many rows as before")
     weights = vector(member, hook, "weights", weights, len(changed)).double()
     if not bool(torch.isfinite(weights).all()) or float(weights.min()) <= 0:

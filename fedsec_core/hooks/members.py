@@ -19,6 +19,7 @@ from fedsec_core.errors import (
     MissingGrant,
     PluginError,
     TooFewRows,
+    WorkerDied,
     one_line,
 )
 from fedsec_core.markers import PROJECT
@@ -159,7 +160,7 @@ class Members:
         with stream.guard(), self._timed(member.label):
             try:
                 return member.calls[hook](stream, arguments)
-            except (TooFewRows, MissingGrant, DataError, PluginError, Diverged):
+            except (TooFewRows, MissingGrant, DataError, PluginError, Diverged, WorkerDied):
                 raise
             except FedsecError as error:
                 raise PluginError(f"{member.slot.title}: {error}") from error

@@ -55,7 +55,8 @@ def partition_data(  # type: ignore[empty-body]
 def transform_data(data: Dataset, client: int | None, stream: Stream) -> Dataset | None:
     """Rewrite the data of a client before anything is trained on it.
 
-    Called once per client, on its worker, and once for each evaluation split with `client` None.
+    Called per client, on its worker, and for each evaluation split with `client` None; again where
+    another worker or a resumed run needs the data.
     A chain, protections first: each component gets what the one before it gave. The number of
     samples may change, the shape of images may not. None leaves the data as they are.
     """
@@ -65,7 +66,8 @@ def transform_data(data: Dataset, client: int | None, stream: Stream) -> Dataset
 def attack_data(data: Dataset, client: Client, stream: Stream) -> Dataset | None:
     """Make the poisoned data of a malicious client: a second data set, used in active rounds only.
 
-    Called once per malicious client of the attack, on its worker, after `transform_data`; `data`
-    are the client's own and need the knowledge `own_data`. The answer becomes `client.poisoned`.
-    None: this attack does not poison data.
+    Called for each malicious client of the attack, on its worker, after `transform_data`, when it
+    is first active; again where another worker or a resumed run needs it, so `client.state` is empty
+    and not kept. `data` are the client's own and need the knowledge `own_data`. The answer becomes
+    `client.poisoned`. None: this attack does not poison data.
     """

@@ -12,13 +12,13 @@ from time import perf_counter
 from typing import Any
 
 import tomli_w
-import torch
 from attrs import define, field
 
 from fedsec_core.checkpoints import Checkpoints
 from fedsec_core.course import Course
 from fedsec_core.data import Splits
 from fedsec_core.errors import FedsecError, one_line
+from fedsec_core.execution.computing import one_thread
 from fedsec_core.execution.executor import Executor
 from fedsec_core.execution.in_process import InProcess
 from fedsec_core.execution.launching import Nursery
@@ -65,18 +65,13 @@ class Playing:
 
         Raises FedsecError, or KeyboardInterrupt; what was finished is in the folder.
         """
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            with self._lock:
-                if self.folder is not None:
-                    self._lock.enter_context(locked(self.folder))
-                todo = self.todo()
-                for index, (order, plan) in enumerate(todo):
-                    self.watcher.begin(plan, index, len(todo))
-                    self._play(plan, order)
-        finally:
-            torch.set_num_threads(threads)
+        with one_thread(), self._lock:
+            if self.folder is not None:
+                self._lock.enter_context(locked(self.folder))
+            todo = self.todo()
+            for index, (order, plan) in enumerate(todo):
+                self.watcher.begin(plan, index, len(todo))
+                self._play(plan, order)
         assert self.folder is not None
         return self.folder
 

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from fedsec_core import digests
 from fedsec_core.course import Course
 from fedsec_core.errors import FedsecError
+from fedsec_core.execution.computing import one_thread
 from fedsec_core.federation import Federation
 from fedsec_core.records import EndRecord, RoundRecord
 from fedsec_core.runs.experiment import Playing
@@ -127,5 +128,7 @@ def verify_all(
     """Verify several federations of a run folder, one after another."""
     for index, plan in enumerate(plans):
         playing.watcher.begin(plan, index, len(plans))
-        yield verify(playing, plan, rounds)
+        with one_thread():
+            found = verify(playing, plan, rounds)
         playing.watcher.end("done")
+        yield found

@@ -82,7 +82,7 @@ class RunFolder:
             "pictures": self._pictures(f"round-{record.number:04d}", record.pictures),
             "digests": dict(record.digests),
             "seconds": round(record.seconds, 4),
-            **_costs(record.costs),
+            **(_costs(record.costs) if record.costs.phases else {}),
         }
         if record.diverged:
             event["diverged"] = record.diverged

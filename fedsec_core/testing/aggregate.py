@@ -11,9 +11,9 @@ from torch import Tensor
 from fedsec_core.errors import TooFewRows
 from fedsec_core.rounds import Round
 from fedsec_core.testing.bench import Bench, permuted, with_rows
-from fedsec_core.testing.marks import near
+from fedsec_core.testing.marks import near, same_bits
 from fedsec_core.testing.promises import promise, require
-from fedsec_core.updates import Rows
+from fedsec_core.updates import Rows, RunningMean, StreamedRows
 from fedsec_core.vocabulary import Capability
 
 COHORT = 12
@@ -45,6 +45,25 @@ def check_returns_the_row_when_all_rows_are_equal(bench: Bench) -> None:
     agreed = evolve(agreed, extra=(round.extra[0],) * len(round.clients))
     step = merged(bench, agreed)
     require(near(step, row), f"of equal rows it makes another step, off by {_gap(step, row):g}")
+
+
+@promise("aggregate_updates")
+def check_works_on_rows_that_are_summed_as_they_arrive(bench: Bench) -> None:
+    """A rule that provides `linear` gives the same step, to the bit, where rows were not kept.
+
+    It takes `fedsec_core.updates.weighted_mean(rows, weights)` and reads no single row, or declares
+    the need of `individual_updates`.
+    """
+    component = bench.component
+    if Capability.LINEAR not in component.provides or Capability.INDIVIDUAL_UPDATES in component.needs:
+        return
+    round = bench.received()[0]
+    weights = torch.tensor(round.examples, dtype=torch.float64)
+    running = RunningMean(round.layout.d)
+    for row, weight in zip(round.rows.matrix, weights.tolist(), strict=True):
+        running.add(row, weight)
+    streamed = evolve(round, rows=StreamedRows(running, weights, round.clients))
+    require(same_bits(merged(bench, round), merged(bench, streamed)), "summed rows give another step")
 
 
 @promise("aggregate_updates")

@@ -162,7 +162,7 @@ def slope(module: nn.Module, steps: Steps, x: Tensor, y: Tensor, gradients: Tens
 class Averaging:
     @hookimpl
     def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:
-        return weighted_mean(rows.matrix, weights)
+        return weighted_mean(rows, weights)
 
 
 @define(eq=False)

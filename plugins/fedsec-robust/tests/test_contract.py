@@ -11,6 +11,10 @@ from fedsec_core.testing import Case, Check, contract
     Case("krum", {"f": "true"}),
     Case("multi-krum", {"f": 2}),
     Case("multi-krum", {"f": 0, "m": 1}),
+    Case("median"),
+    Case("trimmed-mean", {"f": 2}),
+    Case("trimmed-mean", {"f": 0}),
+    Case("trimmed-mean", {"f": "true"}),
 )
 def test_contract(check: Check) -> None:
     check()

@@ -25,7 +25,7 @@ from fedsec_core.views import Broadcast, Candidate, Client
 class Mean:
     @hookimpl
     def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:
-        return weighted_mean(rows.matrix, weights)
+        return weighted_mean(rows, weights)
 
 
 Fragile = Undocumented = Unequal = Wordy = Mean
@@ -44,7 +44,7 @@ class Ordered:
     def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:
         weights = weights.clone()
         weights[0] *= 2
-        return weighted_mean(rows.matrix, weights)
+        return weighted_mean(rows, weights)
 
 
 @define(eq=False)
@@ -52,14 +52,14 @@ class Grabbing:
     @hookimpl
     def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:
         weights /= weights.sum()
-        return weighted_mean(rows.matrix, weights)
+        return weighted_mean(rows, weights)
 
 
 @define(eq=False)
 class Doubling:
     @hookimpl
     def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:
-        return 2 * weighted_mean(rows.matrix, weights)
+        return 2 * weighted_mean(rows, weights)
 
 
 @define(eq=False)
@@ -68,7 +68,7 @@ class Picky:
     def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:
         if len(rows) < 3:
             raise TooFewRows("picky", len(rows), 3)
-        return weighted_mean(rows.matrix, weights)
+        return weighted_mean(rows, weights)
 
 
 @define(eq=False)
@@ -77,7 +77,7 @@ class Forgetful:
 
     @hookimpl
     def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:
-        self.velocity = 0.5 * self.velocity + weighted_mean(rows.matrix, weights)
+        self.velocity = 0.5 * self.velocity + weighted_mean(rows, weights)
         return self.velocity.clone()
 
 
@@ -88,7 +88,7 @@ class Sharing:
     @hookimpl
     def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:
         self.seen.append(len(rows))
-        return weighted_mean(rows.matrix, weights)
+        return weighted_mean(rows, weights)
 
 
 @define(eq=False)

@@ -206,11 +206,11 @@ class TrainingStep:
             _put("gradients", self.steps.gradients(gradients), gradients)
         if self.settings.clip is not None:
             clip(self.flat.gradients, self.settings.clip)
-        self._descend()
+        self.descend()
         if self.steps.parameters is not None:
             _put("parameters", self.steps.parameters(parameters), parameters)
 
-    def _descend(self) -> None:
+    def descend(self) -> None:
         """The step of `torch.optim.SGD`, whose first use would import a compiler (1.2 s)."""
         settings, step = self.settings, self.flat.gradients
         if settings.weight_decay:

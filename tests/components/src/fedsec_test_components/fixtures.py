@@ -21,6 +21,9 @@ from hypothesis import settings
 settings.register_profile("fedsec", deadline=None, derandomize=True)
 settings.load_profile("fedsec")
 
+# The tests that are about workers ask for them; all others are quicker without.
+os.environ.setdefault("FEDSEC_WORKERS", "1")
+
 ADDRESSED = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 RESOLVED = frozenset({"socket.getaddrinfo", "socket.gethostbyname"})
 

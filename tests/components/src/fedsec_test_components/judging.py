@@ -65,7 +65,7 @@ class Summing:
     @hookimpl
     def aggregate_updates(self, rows: Rows, weights: Tensor, round: Round) -> Tensor | None:
         self.seen += 1
-        step = weighted_mean(rows.matrix, weights)
+        step = weighted_mean(rows, weights)
         if round.number < self.asked.since:
             return step
         match self.asked.awry:

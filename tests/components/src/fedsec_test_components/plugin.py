@@ -7,6 +7,7 @@ from typing import Literal
 
 import attrs
 
+from fedsec_basics.plugin.train import Sgd
 from fedsec_core.component import Component, parameter
 from fedsec_core.vocabulary import Capability, Knowledge
 
@@ -104,6 +105,11 @@ class Sum(Component):
     awry: Literal["", "shape", "none", "raises", "explodes", "few"] = parameter("", doc="what goes wrong")
     since: int = parameter(1, doc="from which round on", at_least=1)
     linear: bool = parameter(True, doc="declare a weighted sum")
+    single: bool = parameter(False, doc="declare the need of single rows, which are kept then")
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset({Capability.INDIVIDUAL_UPDATES}) if self.single else frozenset()
 
     @property
     def provides(self) -> frozenset[Capability]:
@@ -188,3 +194,67 @@ class Herald(Component):
         from fedsec_test_components.heralding import Heralding
 
         return Heralding()
+
+
+@attrs.frozen(kw_only=True)
+class Keeper(Sgd):
+    """Local training with momentum across rounds, which each client keeps; may dawdle, or die.
+
+    A file `CLIENT-ROUND` in the folder `deaths` kills the process that trains this client in this
+    round. It is removed before, so that this happens once, unless `always` is written in it.
+    """
+
+    keep: float = parameter(0.5, doc="share of the last round's step that is added to this one's", at_least=0)
+    dawdle: float = parameter(0.0, doc="most seconds that a client idles, each differently", at_least=0)
+    deaths: Path | None = parameter(None, doc="folder of the files that kill")
+    awry: Literal["", "raises", "few", "data"] = parameter("", doc="what goes wrong, in round 2 at client 3")
+
+    def build(self) -> object:
+        from fedsec_test_components.keeping import Keeping
+
+        return Keeping.of(self)
+
+
+@attrs.frozen(kw_only=True)
+class Habit(Component):
+    """Trusts a row the less, the longer it is than the rows of all rounds so far were on average."""
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset({Capability.INDIVIDUAL_UPDATES, Capability.CLIENT_IDENTITY})
+
+    def build(self) -> object:
+        from fedsec_test_components.keeping import Habitual
+
+        return Habitual()
+
+
+@attrs.frozen(kw_only=True)
+class Grudge(Component):
+    """An attack whose strength grows with what its clients, and its side of the server, remember."""
+
+    @property
+    def knows(self) -> frozenset[Knowledge]:
+        return frozenset({Knowledge.OWN_DATA, Knowledge.OWN_UPDATES})
+
+    def build(self) -> object:
+        from fedsec_test_components.keeping import Grudging
+
+        return Grudging()
+
+
+@attrs.frozen(kw_only=True)
+class Visitor(Component):
+    """Evaluates by visiting clients: asks, copies and trains models, counts at every client.
+
+    A file `visit-CLIENT-ROUND` in the folder `deaths` kills the process that is visited.
+    """
+
+    deaths: Path | None = parameter(None, doc="folder of the files that kill")
+    shared: bool = parameter(True, doc="ask the server's model too, where there is one")
+    awry: Literal["", "raises", "strange", "lambda", "few"] = parameter("", doc="what goes wrong at client 2")
+
+    def build(self) -> object:
+        from fedsec_test_components.visiting import Visiting
+
+        return Visiting(self)

@@ -24,7 +24,7 @@ class Classifier(nn.Module):
         """Return logits [n, classes] of images [n, C, H, W] in [0, 1], mapped to [-1, 1] first."""
         if self.channels_last:
             x = channels_last(x)
-        logits: Tensor = self.head(self.body(x.mul(2).sub_(1)))
+        logits: Tensor = self.head(self.body(x * 2 - 1))
         return logits
 
 
@@ -35,7 +35,8 @@ def channels_last(x: Tensor) -> Tensor:
     convolutions do not recognise, and is refused inside of `vmap`.
     """
     pixels = x.permute(0, 2, 3, 1)
-    return pixels.flatten(1).unflatten(1, pixels.shape[1:]).permute(0, 3, 1, 2)
+    # Flat first: a view of the same shape would keep the strides.
+    return pixels.flatten().view(pixels.shape).permute(0, 3, 1, 2)
 
 
 def refuse_small_images(shape: tuple[int, ...], least: int, what: str) -> None:
