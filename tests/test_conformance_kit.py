@@ -17,6 +17,7 @@ OFFENDERS = {
         "grabbing": {"leaves_what_it_is_handed_as_it_was"},
         "doubling": {"returns_the_row_when_all_rows_are_equal"},
         "picky": {"merges_every_cohort_that_it_does_not_refuse"},
+        "peeking": {"works_on_rows_that_are_summed_as_they_arrive"},
         "bent": {"is_a_weighted_sum_if_it_says_so"},
         "wordy": {"tells_of_itself_in_the_words_of_the_core"},
         "fragile": {"survives_rows_that_are_not_finite"},

@@ -29,13 +29,26 @@ class Sum(Offender):
         return LINEAR
 
 
+class Seeing(Sum):
+    """One that says that it reads single rows too."""
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset({Capability.INDIVIDUAL_UPDATES})
+
+
 @attrs.frozen(kw_only=True)
-class Ordered(Sum):
+class Peeking(Sum):
+    """Reads single rows and does not say so."""
+
+
+@attrs.frozen(kw_only=True)
+class Ordered(Seeing):
     """Counts the first row twice."""
 
 
 @attrs.frozen(kw_only=True)
-class Grabbing(Sum):
+class Grabbing(Seeing):
     """Normalises the weights that it was handed, in place."""
 
 
@@ -50,7 +63,7 @@ class Picky(Sum):
 
 
 @attrs.frozen(kw_only=True)
-class Bent(Sum):
+class Bent(Seeing):
     """Takes the median of every coordinate."""
 
 

@@ -39,6 +39,13 @@ class Bent:
 
 
 @define(eq=False)
+class Peeking:
+    @hookimpl
+    def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:
+        return weighted_mean(rows.matrix, weights)
+
+
+@define(eq=False)
 class Ordered:
     @hookimpl
     def aggregate_updates(self, rows: Rows, weights: Tensor) -> Tensor:

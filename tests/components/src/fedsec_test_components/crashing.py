@@ -166,7 +166,9 @@ def checkpoint(place: Path) -> int:
     """Return the round of the last checkpoint; -1: none."""
     folder = federation(place)
     names = [] if folder is None else [file.name for file in (folder / "checkpoint").glob("*.pt")]
-    return max([int(found[1]) for each in names if (found := re.fullmatch(r"round-(\d+)\.pt", each))], default=-1)
+    return max(
+        [int(found[1]) for each in names if (found := re.fullmatch(r"round-(\d+)\.pt", each))], default=-1
+    )
 
 
 def facts(place: Path) -> dict[str, Any]:
