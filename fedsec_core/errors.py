@@ -10,7 +10,13 @@ from attrs import frozen
 
 def one_line(error: BaseException) -> str:
     """Say what an exception of somebody else's code was, its line breaks taken out."""
+    if isinstance(error, Elsewhere):
+        return str(error)
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+class Elsewhere(Exception):
+    """An exception of another process that could not come along itself: what `one_line` says of it."""
 
 
 class FedsecError(Exception):

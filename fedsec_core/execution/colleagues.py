@@ -67,11 +67,16 @@ def together(
 ) -> list[Any]:
     """Ask several workers at once and return what each answered; raises the first one's error."""
     shared = list(segments)
-    for colleague, arguments in asked:
-        colleague.begin(doing, name, *arguments, segments=shared)
+    begun: list[Colleague] = []
     found: list[Any] = []
     errors: list[Exception] = []
-    for colleague, _ in asked:
+    for colleague, arguments in asked:
+        try:
+            colleague.begin(doing, name, *arguments, segments=shared)
+            begun.append(colleague)
+        except Exception as error:
+            errors.append(error)
+    for colleague in begun:
         # all are heard, so that none is left with an answer that nobody expects
         try:
             found.append(colleague.result())

@@ -20,7 +20,7 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 from fedsec_core.data import Dataset
-from fedsec_core.errors import FedsecError, one_line
+from fedsec_core.errors import Elsewhere, one_line
 from fedsec_core.execution.computing import keep_freed_memory
 from fedsec_core.execution.frames import Closed
 from fedsec_core.execution.wire import Channel, Packed, unpack
@@ -54,9 +54,19 @@ def serve(sock: socket.socket, lifeline: int) -> None:
     while True:
         try:
             name, arguments = channel.receive()
-            channel.send(_done(getattr(desk, name), arguments))
+            _answer(channel, *_done(getattr(desk, name), arguments))
         except Closed:
             return
+
+
+def _answer(channel: Channel, fine: bool, value: Any) -> None:
+    try:
+        channel.send((fine, value))
+    except Closed:
+        raise
+    except Exception as error:
+        # a message is taken apart before any of it is sent
+        channel.send((False, Elsewhere(f"its answer cannot travel: {one_line(error)}")))
 
 
 def _watch(lifeline: int, sock: int) -> None:
@@ -72,12 +82,13 @@ def _done(method: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[bool,
     try:
         return True, method(*arguments)
     except Exception as error:
-        error.add_note(f"in a worker process:\n{traceback.format_exc()}")
+        travels: Exception = error
         try:
-            pickle.dumps(error)
+            pickle.loads(pickle.dumps(error))
         except Exception:
-            return False, FedsecError(one_line(error))
-        return False, error
+            travels = Elsewhere(one_line(error))
+        travels.add_note(f"in a worker process:\n{traceback.format_exc()}")
+        return False, travels
 
 
 class Desk:

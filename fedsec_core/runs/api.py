@@ -118,10 +118,12 @@ def run(
     come from `nursery`, or else from one that lives as long as this call. Raises FedsecError for
     anything that a person can mend.
     """
-    if isinstance(scenario, Experiment):
+    if not isinstance(scenario, Experiment):
+        experiment = load(scenario, set=set, seeds=seeds, twin=twin, workers=workers)
+    elif workers is None:
         experiment = scenario
     else:
-        experiment = load(scenario, set=set, seeds=seeds, twin=twin, workers=workers)
+        experiment = attrs.evolve(scenario, execute=attrs.evolve(scenario.execute, workers=workers))
     if unknown := [name for name in variants or () if name not in experiment.scenarios()]:
         names = experiment.scenarios()
         hint = did_you_mean(unknown[0], names) or f"; there are {', '.join(names)}"
@@ -149,7 +151,7 @@ def resume(
     """
     root, place = _root(Path(folder))
     experiment = load(root / SCENARIO, workers=workers)
-    plan = json.loads((root / PLAN).read_text(encoding="utf-8"))
+    plan = _plan(root)
     with _workers(experiment, nursery) as crew:
         from fedsec_core.runs.experiment import Playing
 
@@ -224,13 +226,22 @@ def _play(playing: Playing) -> Result:
     return result
 
 
+def _plan(root: Path) -> dict[str, Any]:
+    try:
+        plan: dict[str, Any] = json.loads((root / PLAN).read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise FedsecError(f"{root}: cannot go on: {PLAN} is missing or damaged") from error
+    return plan
+
+
 def _root(folder: Path) -> tuple[Path, str | None]:
     """Return the run folder, and the place in it if `folder` is that of one federation."""
-    if (folder / SCENARIO).is_file():
-        return folder, None
-    if (folder / FACTS).is_file() and (folder.resolve().parents[1] / SCENARIO).is_file():
-        root = folder.resolve().parents[1]
-        return root, str(folder.resolve().relative_to(root))
+    whole = folder.resolve()
+    if (whole / SCENARIO).is_file():
+        # as it was given, for messages; "." has no parent to put results into
+        return (folder if folder.name else whole), None
+    if (whole / FACTS).is_file() and (whole.parents[1] / SCENARIO).is_file():
+        return whole.parents[1], str(whole.relative_to(whole.parents[1]))
     raise FedsecError(f"{folder}: is not a run folder: it holds no {SCENARIO}")
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -85,6 +86,8 @@ class Playing:
 
     def _play(self, plan: Plan, order: int) -> None:
         if self.folder is not None and self._is_finished(self.folder / plan.place):
+            # killed between its last line and this: nothing will ever go on from it
+            Checkpoints(self.folder / plan.place / CHECKPOINT).remove()
             self.watcher.end("finished")
             return
         splits = self._load(plan)
@@ -194,20 +197,24 @@ class Playing:
         return self._splits[known]
 
     def _open(self, key: str) -> Path:
-        name = f"{self.experiment.name}-{key[:8]}"
-        number = 1
-        folder = self.out / name
-        while folder.exists():
-            number += 1
-            folder = self.out / f"{name}-{number}"
+        folder = self._make(f"{self.experiment.name}-{key[:8]}")
         places = [plan.place for plan in self._plans()]
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise FedsecError(f"{self.out}: cannot write results there: {error.strerror}") from error
         replace(folder / SCENARIO, tomli_w.dumps(document(self.experiment), multiline_strings=True))
         replace(folder / PLAN, json.dumps({"federations": places, "report": self.report}, indent=1) + "\n")
         return folder
+
+    def _make(self, name: str) -> Path:
+        """Make a folder of this name, or the first of `name-2`, `name-3` and so on that is free."""
+        for number in count(1):
+            folder = self.out / (name if number == 1 else f"{name}-{number}")
+            try:
+                folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise FedsecError(f"{self.out}: cannot write results there: {error.strerror}") from error
+            return folder
+        raise AssertionError("there is always another number")
 
     def _completed(self, key: str) -> Path | None:
         """Find a federation with this key that was completed under the same output folder."""

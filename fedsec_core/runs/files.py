@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fedsec_core.errors import FedsecError
@@ -43,14 +43,16 @@ def locked(folder: Path) -> Iterator[None]:
 
     The system lets go of the lock when the process ends, however that is.
     """
-    with (folder / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            raise FedsecError(f"{folder}: is being played by process {file.read().strip()}") from error
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+    with ExitStack() as held:
+        with reporting(folder / LOCK):
+            file = held.enter_context((folder / LOCK).open("a+"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise FedsecError(f"{folder}: is being played by process {file.read().strip()}") from error
+            held.callback((folder / LOCK).unlink, missing_ok=True)
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
         yield
-        (folder / LOCK).unlink(missing_ok=True)

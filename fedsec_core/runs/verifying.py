@@ -31,9 +31,13 @@ class Difference:
     quantity: str
     recorded: str
     replayed: str
+    edited: bool = False
+    """The recorded figures are not those of their own digest."""
 
     def __str__(self) -> str:
         where = "the finished run" if self.round is None else f"round {self.round}"
+        if self.edited:
+            return f"{where}: the recorded {self.quantity} was changed: its digest is another one"
         return f"{where} differs first, in {self.quantity}: {self.recorded} was {self.replayed} now"
 
 
@@ -53,7 +57,7 @@ class Verification:
     @property
     def failed(self) -> bool:
         """Whether something differs that was promised to be the same."""
-        return self.difference is not None and self.classes is None
+        return self.difference is not None and (self.classes is None or self.difference.edited)
 
 
 def verify(playing: Playing, plan: Plan, rounds: tuple[int, int] | None) -> Verification:
@@ -95,6 +99,8 @@ def _limits(recorded: FederationResult, rounds: tuple[int, int] | None) -> tuple
 def _compare(
     federation: Federation, recorded: FederationResult, first: int, last: int, *, whole: bool, watcher: Any
 ) -> Difference | None:
+    if edited := _edited(recorded, first, last):
+        return edited
     then = str(recorded.facts["partition"])
     now = digests.of_arrays(federation.partition)
     if then != now:
@@ -111,6 +117,16 @@ def _compare(
     end: EndRecord = course.finish("diverged" if diverged else "done")
     if end.digest != recorded.end["digest"]:
         return Difference(None, "metrics", recorded.end["digest"], end.digest)
+    return None
+
+
+def _edited(recorded: FederationResult, first: int, last: int) -> Difference | None:
+    """Find figures in the record that are not those of their own digest."""
+    for event in recorded.rounds[first : last + 1]:
+        for quantity, figures in (("cohort", tuple(event["cohort"])), ("metrics", event["metrics"])):
+            then, now = event["digests"].get(quantity), digests.of_values(figures)
+            if then not in (None, now):
+                return Difference(event["round"], quantity, str(then), now, edited=True)
     return None
 
 

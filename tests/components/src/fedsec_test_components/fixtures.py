@@ -10,12 +10,14 @@ import ipaddress
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import settings
+
+from fedsec_core.execution.launching import Nursery
 
 # Machines differ in speed and share their cores: a deadline would be a stopwatch.
 settings.register_profile("fedsec", deadline=None, derandomize=True)
@@ -93,6 +95,37 @@ def tables() -> dict[str, Any]:
         "aggregate": {"use": "mean"},
         "evaluate": [{"use": "witness"}],
     }
+
+
+@pytest.fixture
+def remembering() -> dict[str, Any]:
+    """A tiny scenario in which clients, the attack and the detector remember: 6 clients, 4 rounds."""
+    return {
+        "scenario": {"name": "remembering", "seed": 1, "rounds": 4},
+        "data": {"use": "quadrants"},
+        "model": {"use": "perceptron", "norm": True, "dropout": 0.2},
+        "partition": {"use": "iid", "clients": 6, "local_test": 0.25},
+        "select": {"use": "uniform", "fraction": 0.7},
+        "train": {"use": "keeper", "lr": 0.1, "batch": 6},
+        "aggregate": {"use": "mean"},
+        "detect": [{"use": "habit"}],
+        "attack": [
+            {
+                "use": "grudge",
+                "clients": {"count": 2},
+                "rounds": {"start": 2},
+                "knows": ["own_data", "own_updates"],
+            }
+        ],
+        "evaluate": [{"use": "witness"}, {"use": "visitor"}],
+    }
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """A fork server for all tests: starting one takes seconds, forking workers from it does not."""
+    with Nursery.start() as started:
+        yield started
 
 
 @pytest.fixture
