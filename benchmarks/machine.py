@@ -1,4 +1,4 @@
-"""The machine that measures: what it is, how busy others keep it, and processes of their own to measure in."""
+"""The machine that measures: what it is, how busy it is, and processes of their own to measure in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import datetime
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
+MOMENT = 0.25
+"""Seconds."""
 PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "FEDSEC_WORKERS")
 """What would give a contestant another number of threads or workers than it has by itself."""
 
@@ -60,38 +61,37 @@ def environment() -> dict[str, str]:
 def answer(script: str, *arguments: str) -> Row:
     """Run a script of this folder in a process of its own and return the JSON that it prints.
 
-    `others` is the share of the machine's cores that processes other than it used meanwhile.
+    `others` is how busy the machine was just before, as `timed` has it.
     """
-    command = [sys.executable, str(HERE / script), *arguments]
     found: Row = {}
-    others = timed(command, found)["others"]
+    others = timed([sys.executable, str(HERE / script), *arguments], found)["others"]
     return {**found, "others": others}
 
 
 def timed(command: Sequence[str], found: Row | None = None) -> Row:
-    """Run a command; return its `seconds`, and the share of all cores that `others` used meanwhile.
+    """Run a command; return its `seconds`, and `others`: the share of all cores in use just before.
 
     The JSON that it prints is put into `found`. Raises RuntimeError with what it wrote if it fails.
     """
-    began, busy, own = time.perf_counter(), _busy(), _children()
+    others = busy()
+    began = time.perf_counter()
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - began
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     if found is not None:
         found.update(json.loads(done.stdout.splitlines()[-1]))
-    foreign = (_busy() - busy) - (_children() - own)
-    return {"seconds": seconds, "others": max(0.0, foreign / seconds / (os.cpu_count() or 1))}
+    return {"seconds": seconds, "others": others}
 
 
-def _busy() -> float:
+def busy() -> float:
+    """Return the share of all cores that is in use during the next moment, in which this process sleeps."""
+    before = _worked()
+    time.sleep(MOMENT)
+    return min(1.0, (_worked() - before) / MOMENT / (os.cpu_count() or 1))
+
+
+def _worked() -> float:
     """Return the seconds that all cores together have worked since the machine started."""
     fields = [int(each) for each in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     return (sum(fields) - fields[3] - fields[4]) / TICKS
-
-
-def _children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-

@@ -334,8 +334,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]]
     return digest
 
 
-@pytest.mark.parametrize("way", ["script", "command", "thread"])
-def test_a_script_without_a_guard_can_use_workers(
+@pytest.mark.parametrize("way", ["script", "thread"])
+def test_a_script_without_a_guard_and_a_thread_can_use_workers(
     alone: Callable[[dict[str, Any]], str], remembering: dict[str, Any], tmp_path: Path, way: str
 ) -> None:
     (tmp_path / "scenario.toml").write_text(tomli_w.dumps(remembering))

@@ -104,7 +104,7 @@ def remembering() -> dict[str, Any]:
         "scenario": {"name": "remembering", "seed": 1, "rounds": 4},
         "data": {"use": "quadrants"},
         "model": {"use": "perceptron", "norm": True, "dropout": 0.2},
-        "partition": {"use": "iid", "clients": 6, "local_test": 0.25},
+        "partition": {"use": "iid", "clients": 6, "local_test": 0.2},
         "select": {"use": "uniform", "fraction": 0.7},
         "train": {"use": "keeper", "lr": 0.1, "batch": 6},
         "aggregate": {"use": "mean"},
