@@ -59,7 +59,7 @@ docs: $(READY)
 	$(BIN)/python docs/generate.py
 
 bench: $(READY)
-	$(BIN)/python benchmarks/federation.py
+	$(BIN)/python benchmarks $(ARGS)
 
 reproduce: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python docs/results/reproduce.py

@@ -50,19 +50,19 @@ def rules(repetitions: int) -> Iterator[Row]:
 
 
 def _per_round(found: Row) -> float:
-    return statistics.median(each["seconds"] for each in found["rounds"][1:])
+    return float(statistics.median(each["seconds"] for each in found["rounds"][1:]))
 
 
 def _server(found: Row) -> float:
     """Return the seconds of a round in which the server works alone, and workers wait."""
-    return statistics.median(each["aggregate"] for each in found["rounds"][1:])
+    return float(statistics.median(each["aggregate"] for each in found["rounds"][1:]))
 
 
 def ratio(rows: Sequence[Row], one: str, other: str) -> float:
     """Return the median of the ratios within the rows."""
-    return statistics.median(row[one] / row[other] for row in rows)
+    return float(statistics.median(row[one] / row[other] for row in rows))
 
 
 def seconds(rows: Sequence[Row], name: str) -> float:
     """Return the median of a column."""
-    return statistics.median(row[name] for row in rows)
+    return float(statistics.median(row[name] for row in rows))

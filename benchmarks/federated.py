@@ -1,8 +1,9 @@
 """Contestant c: fedsec, as a user runs it. Also times single federations for the other parts.
 
 `python benchmarks/federated.py SCENARIO [KEY=VALUE ...]` prints the seconds of the rounds, and of each
-phase, as JSON. They are the `seconds` of `run.json`: from before round 0, which evaluates the built model, until after
-the final weights are written, with all checkpoints and events. `workers=N` is taken as `--workers`.
+phase, as JSON. They are the `seconds` of `run.json`: from before round 0, which evaluates the built
+model, until after the final weights are written, with all checkpoints and events. `workers=N` is
+taken as `--workers`.
 """
 
 from __future__ import annotations

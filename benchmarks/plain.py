@@ -69,7 +69,7 @@ def trained(server: nn.Module, x: Tensor, y: Tensor) -> dict[str, Tensor]:
     """Train a copy for one epoch and return its state."""
     client = copy.deepcopy(server).train()
     optimiser = torch.optim.SGD(client.parameters(), lr=LEARNING_RATE)
-    for batch in torch.randperm(len(y)).split(BATCH):
+    for batch in torch.split(torch.randperm(len(y)), BATCH):
         optimiser.zero_grad()
         cross_entropy(client(x[batch]), y[batch]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, define, field, frozen
+from attrs import asdict, define, field, fields, frozen
 from torch import Tensor
 
 from fedsec_core import stored
@@ -70,7 +70,7 @@ class Checkpoints:
             if file is not None:
                 clients[client] = file
         for place in range(self._past, len(past)):
-            stored.write(self.folder / PAST / f"{place}.pt", past[place], "a state")
+            stored.write(self.folder / PAST / f"{place}.pt", {"state": past[place]}, "a state")
         content = {**asdict(checkpoint, recurse=False), "clients": clients, "past": len(past)}
         stored.write(self._main(checkpoint.number), content, "memory")
         self._clients, self._past = clients, len(past)
@@ -81,13 +81,18 @@ class Checkpoints:
         numbers = self._numbers()
         if not numbers:
             return None
-        checkpoint = Checkpoint(**stored.read(self._main(max(numbers))))
+        file = self._main(max(numbers))
+        content = stored.read(file)
+        if content.keys() != {each.name for each in fields(Checkpoint)}:
+            raise FedsecError(f"{file}: cannot be read: it is no checkpoint")
+        checkpoint = Checkpoint(**content)
         self._clients, self._past = dict(checkpoint.clients), checkpoint.past
         return checkpoint
 
     def past(self, checkpoint: Checkpoint) -> list[Tensor]:
         """Read the earlier states that belong to a checkpoint, oldest first."""
-        return [stored.read(self.folder / PAST / f"{place}.pt") for place in range(checkpoint.past)]
+        files = [self.folder / PAST / f"{place}.pt" for place in range(checkpoint.past)]
+        return [stored.read(file)["state"] for file in files]
 
     def clients(self, checkpoint: Checkpoint) -> dict[int, Path]:
         """Return where the memory of each client is that has any."""

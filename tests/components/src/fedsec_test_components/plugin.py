@@ -167,6 +167,7 @@ class Shield(Component):
     offset: float = parameter(0.0, doc="what is added to every broadcast parameter")
     clip: float = parameter(0.0, doc="every gradient is set to at most this; 0 leaves them", at_least=0)
     shift: float = parameter(0.0, doc="what is added to every logit of class 0 that is served")
+    remembers: Literal["", "set"] = parameter("", doc="what it keeps at its clients that cannot be kept")
     awry: Literal["", "steps", "no-steps", "serve", "no-serve", "update"] = parameter(
         "", doc="what goes wrong"
     )

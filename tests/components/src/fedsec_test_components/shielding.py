@@ -56,6 +56,8 @@ class Shielding:
     @hookimpl
     def training_steps(self, client: Client) -> object | None:
         client.state["rounds"] = client.state.get("rounds", 0) + 1
+        if self.asked.remembers:
+            client.state["odd"] = {client.id}
         if self.asked.awry in ("steps", "no-steps", "update"):
             return Failing(self.asked.awry)
         return Clipping(self.asked.clip) if self.asked.clip else None
