@@ -14,8 +14,11 @@ from fedsec_core.rounding import portion
 from fedsec_core.streams import Stream
 from fedsec_core.tasks import Blueprint
 
-KEPT = 1 << 26
+KEPT = 1 << 24
 """Bytes of data that are no more than a selection of the training samples: the rest is selected anew."""
+
+HEAD = 1 << 12
+"""Bytes that a client takes beside its samples, roughly."""
 
 
 @define(eq=False)
@@ -29,7 +32,7 @@ class Site:
 
     @property
     def bytes(self) -> int:
-        return self.data.pixels.nbytes + self.data.y.nbytes
+        return self.data.pixels.nbytes + self.data.y.nbytes + HEAD
 
 
 class Sites:
@@ -59,8 +62,11 @@ class Sites:
         return self.stores.setdefault(client, {})
 
     def remembers(self, client: int) -> bool:
-        """Tell whether any component keeps anything of a client."""
-        return any(self.stores.get(client, {}).values())
+        """Tell whether any component keeps anything of a client; what holds nothing is dropped."""
+        if any(self.stores.get(client, {}).values()):
+            return True
+        self.stores.pop(client, None)
+        return False
 
     def examples(self, client: int) -> int:
         """Return how many samples a client trains on."""

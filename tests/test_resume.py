@@ -144,15 +144,7 @@ def test_memory_of_private_parts_comes_back_where_only_evaluation_asks_for_it(
 def test_an_attack_that_may_know_past_models_finds_them_again(
     stop: Callable[..., Path], whole: Callable[..., FederationResult], remembering: dict[str, Any]
 ) -> None:
-    remembering["attack"] = [
-        {
-            "use": "puppet",
-            "reads": "past_states",
-            "clients": {"count": 2},
-            "rounds": {"start": 2},
-            "knows": ["own_data", "own_updates", "past_models"],
-        }
-    ]
+    remembering["attack"][0] |= {"past": True, "knows": ["own_data", "own_updates", "past_models"]}
     folder = stop(remembering, 3)
     past = sorted(file.name for file in (folder / "main" / "1" / "checkpoint" / "past").iterdir())
     assert past == ["0.pt", "1.pt"]

@@ -24,7 +24,7 @@ from fedsec_core.updates import Update, Verdict
 from fedsec_core.views import Broadcast, Client
 
 if TYPE_CHECKING:
-    from fedsec_test_components.plugin import Keeper
+    from fedsec_test_components.plugin import Grudge, Keeper
 
 
 def die_if_told(deaths: Path | None, name: str) -> None:
@@ -92,6 +92,7 @@ class Habitual:
 
 @define(eq=False)
 class Grudging:
+    asked: Grudge
     mean: Tensor | None = None
     """Of what was sent so far [d], halved with every round."""
 
@@ -107,6 +108,9 @@ class Grudging:
     def attack_updates(self, view: AttackView) -> Sequence[Update]:
         rows = view.rows
         sent = -rows.mean(dim=0) if self.mean is None else self.mean / 2 - rows.mean(dim=0)
+        if self.asked.past:
+            states = view.past_states
+            sent = sent + 0.1 * (states[-1] - states[0])[: sent.numel()]
         self.mean = sent
         return [
             Update(sent.clone(), buffers, examples, metrics)

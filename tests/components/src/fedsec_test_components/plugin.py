@@ -234,14 +234,17 @@ class Habit(Component):
 class Grudge(Component):
     """An attack whose strength grows with what its clients, and its side of the server, remember."""
 
+    past: bool = parameter(False, doc="push on in the direction of all rounds so far")
+
     @property
     def knows(self) -> frozenset[Knowledge]:
-        return frozenset({Knowledge.OWN_DATA, Knowledge.OWN_UPDATES})
+        least = {Knowledge.OWN_DATA, Knowledge.OWN_UPDATES}
+        return frozenset(least | ({Knowledge.PAST_MODELS} if self.past else set()))
 
     def build(self) -> object:
         from fedsec_test_components.keeping import Grudging
 
-        return Grudging()
+        return Grudging(self)
 
 
 @attrs.frozen(kw_only=True)
