@@ -216,6 +216,7 @@ def page(header: dict[str, Any], kills: Sequence[dict[str, Any]]) -> str:
         kills=len(kills),
         first=moments[0] if moments else "-",
         last=moments[-1] if moments else "-",
+        finished=sum(kill["finished"] for kill in kills),
         rows="\n".join(rows),
         scenario=SCENARIO.read_text(encoding="utf-8").strip(),
         **header,
@@ -234,13 +235,15 @@ that was drawn; they lie after rounds {first} to {last} (-1: during the start).
 {rows}
 
 - *repeated*: the run went on by itself, and the round's note names the worker's death.
-- *resumed*: the run had ended, and `fedsec resume` finished it. A worker that dies while it is
-  being set up, before any round, ends the run with a message.
+- *resumed*: the run had ended, and `fedsec resume` played the rest. A worker that dies while it is
+  being set up, before any round, ends the run with a message. Of the kills, {finished} came after the
+  last line of the federation was written: only the tables were missing then.
 - *rounds lost*: at most, rounds that were written down and had to be played once more, with a
   checkpoint after every round.
 - *gone within*: until no process of the killed run was left.
 - *failed*: a round before the last checkpoint was played again or changed, the digest differs from
-  the undisturbed run's (`{digest}`), or a file was left in /dev/shm or the temporary folder.
+  the undisturbed run's (`{digest}`), or a file was left in /dev/shm or
+  the temporary folder.
 
 Measured on {cores} cores, Python {python}, torch {torch}. Each kill is a line of
 [crashes.jsonl](crashes.jsonl). The scenario:

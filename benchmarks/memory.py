@@ -22,7 +22,8 @@ from fedsec_core.records import RoundRecord
 from fedsec_core.runs.plan import Silent
 
 MIB = 1 << 20
-IMAGES, TEST, SIDE = 10_000, 64, 28
+IMAGES, TEST, SIDE = 10_000, 256, 28
+"""Training samples, those of val and of test (a whole shard), and pixels of an edge."""
 HIDDEN = 631
 """Units of the hidden layer that give `small-cnn` about 10^6 parameters."""
 

@@ -108,10 +108,11 @@ def _memory_goals(rows: Sequence[Row]) -> Iterable[tuple[str, str, str, bool]]:
             yield what, f"{limit:.0f}", f"{row['above_mib']:.0f}", row["above_mib"] <= limit
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table; all columns but the first are numbers."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; columns of numbers are aligned to the right."""
+    numbers = [any(row[place][:1].isdigit() for row in rows) for place in range(len(head))]
+    rule = ["---:" if number and place else "---" for place, number in enumerate(numbers)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *rows)) + "\n"
 
 
 def _federation(rows: list[Row]) -> str:

@@ -18,8 +18,7 @@ import fedsec_core
 from fedsec_core import stored
 from fedsec_core.errors import FedsecError
 from fedsec_core.execution.launching import Nursery
-from fedsec_core.records import RoundRecord
-from fedsec_core.runs.plan import Silent
+from fedsec_test_components.comparing import Stopping
 
 DAMAGED = "it is damaged, or was not written by fedsec"
 
@@ -36,17 +35,6 @@ VALUES = st.recursive(
     ),
     max_leaves=12,
 )
-
-
-class Stopping(Silent):
-    """Interrupts as soon as a round is written down, before its checkpoint."""
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def round(self, record: RoundRecord) -> None:
-        if record.number == self.after:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -182,7 +170,7 @@ def test_a_checkpoint_that_holds_something_else_is_named(
     file = folder / "main" / "1" / "checkpoint" / "round-2.pt"
     torch.save({"number": 2}, file)
     ran = fedsec("resume", folder, "--quiet")
-    assert (ran.code, ran.err) == (2, f"{file}: cannot be read: {DAMAGED}\n")
+    assert (ran.code, ran.err) == (2, f"{file}: cannot be read: it is no checkpoint\n")
 
 
 class Mine:

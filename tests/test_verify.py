@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,18 +15,31 @@ from safetensors.torch import load_file, save_file
 
 import fedsec_core
 from fedsec_core.execution.launching import Nursery
-from fedsec_core.records import RoundRecord
 from fedsec_core.runs import api
 from fedsec_core.runs import key as keys
-from fedsec_core.runs.plan import Silent
+from fedsec_test_components.comparing import Stopping
 
 Command = Callable[..., Any]
 
 
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, Path]:
+    """The run that the tests take copies of, once it was made."""
+    return {}
+
+
 @pytest.fixture
-def folder(remembering: dict[str, Any], tmp_path: Path) -> Path:
+def folder(
+    recorded: dict[str, Path],
+    remembering: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
+) -> Path:
     """The folder of a finished run, 4 rounds, everybody remembers."""
-    return fedsec_core.run(remembering, out=tmp_path, report=False).folder
+    if not recorded:
+        out = tmp_path_factory.mktemp("recorded")
+        recorded["folder"] = fedsec_core.run(remembering, out=out, report=False).folder
+    return shutil.copytree(recorded["folder"], tmp_path / "out" / recorded["folder"].name)
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -202,18 +216,6 @@ def test_code_that_changed_is_named_even_where_the_bits_did_not(
         "main/1: rounds 0 to 4: the same, to the bit",
         "    changed since it was recorded: code fedsec-basics",
     ]
-
-
-class Stopping(Silent):
-    """Interrupts after a round, and notes with how many threads the rounds were played."""
-
-    def __init__(self, after: int = 99) -> None:
-        self.after, self.threads = after, set[int]()
-
-    def round(self, record: RoundRecord) -> None:
-        self.threads.add(torch.get_num_threads())
-        if record.number == self.after:
-            raise KeyboardInterrupt
 
 
 def test_a_run_that_was_interrupted_is_verified_as_far_as_it_came(
