@@ -35,6 +35,8 @@ class Course:
         self._played: dict[int, str] = {}
         """The digest after each round, by which a round that is played again is known to be the same."""
         self._recording = 0.0
+        self._mishaps: list[str] = []
+        """What happened since the last record, for the notes of the next."""
 
     def resume(self) -> int:
         """Go back to the last checkpoint, if there is one; returns its round, or -1."""
@@ -47,6 +49,7 @@ class Course:
         last = self.federation.scenario.rounds if until is None else until
         while self.number < last:
             record = self._survive(self.number + 1)
+            record, self._mishaps = evolve(record, notes=(*record.notes, *self._mishaps)), []
             yield record
             if record.diverged:
                 return
@@ -58,7 +61,8 @@ class Course:
             return self._round(number)
         except WorkerDied as death:
             (*_, record) = self._replay(number, death)
-            return evolve(record, notes=(*record.notes, f"{death}; the round was played again"))
+            self._mishaps.append(f"{death}; the round was played again")
+            return record
 
     def _replay(self, number: int, death: WorkerDied) -> list[RoundRecord]:
         """Play up to round `number` again, from the last checkpoint, with fresh workers."""
@@ -80,6 +84,7 @@ class Course:
             self._write()
         except WorkerDied as death:
             self._replay(self.number, death)
+            self._mishaps.append(f"{death}; round {self.number} was played again")
             self._write()
         self._recording = perf_counter() - began
 

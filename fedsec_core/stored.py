@@ -15,6 +15,7 @@ from torch import Tensor
 from fedsec_core.errors import FedsecError, one_line
 
 HOLDS = "memory holds tensors, plain values and bytes"
+KEPT = "finished rounds are kept, and fedsec resume goes on from them"
 DAMAGED = "it is damaged, or was not written by fedsec"
 PLAIN = (type(None), bool, int, float, str, bytes)
 
@@ -34,7 +35,7 @@ def write(file: Path, value: Any, what: str) -> None:
         # torch's own writer reports a full disk as a RuntimeError
         unfinished.unlink(missing_ok=True)
         why = error.strerror if isinstance(error, OSError) else _full(file) or one_line(error)
-        raise FedsecError(f"{file}: cannot write: {why}") from error
+        raise FedsecError(f"{file}: cannot write: {why}; {KEPT}") from error
 
 
 def read(file: Path) -> dict[Any, Any]:

@@ -105,8 +105,8 @@ class Full:
     ("ending", "spared", "named", "rounds", "why"),
     [
         ("metrics.jsonl", 2, "metrics.jsonl", 2, NO_ROOM + GO_ON),
-        ("round-2.pt.unfinished", 0, "checkpoint/round-2.pt", 3, NO_ROOM),
-        ("-2.pt.unfinished", 1, r"checkpoint/clients/\d-2.pt", 3, NO_ROOM),
+        ("round-2.pt.unfinished", 0, "checkpoint/round-2.pt", 3, NO_ROOM + GO_ON),
+        ("-2.pt.unfinished", 1, r"checkpoint/clients/\d-2.pt", 3, NO_ROOM + GO_ON),
         ("round-0002.witness.grey.png", 0, "images/round-0002.witness.grey.png", 2, NO_ROOM + GO_ON),
         (
             "final.safetensors.unfinished",

@@ -148,7 +148,26 @@ def test_figures_that_were_edited_are_found(
 ) -> None:
     change(folder, 1, edit)
     ran = fedsec("verify", folder, "--quiet")
-    said = f"main/1: round 1: the recorded {quantity} was changed: its digest is another one\n"
+    said = f"main/1: round 1: the recorded {quantity} are not what the record's digests say\n"
+    assert (ran.code, ran.out) == (1, said)
+
+
+@pytest.mark.parametrize("file", ["run.json", "final.safetensors"])
+def test_a_digest_or_weights_that_are_not_those_of_the_rounds_are_found(
+    fedsec: Command, folder: Path, file: str
+) -> None:
+    (place,) = folder.glob(f"main/*/{file}")
+    if file == "run.json":
+        facts = json.loads(place.read_text())
+        place.write_text(json.dumps({**facts, "digest": "0" * 32}))
+    else:
+        weights = load_file(place)
+        name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+        weights[name].flatten()[0] += 1
+        save_file(weights, place)
+    ran = fedsec("verify", folder, "--quiet")
+    what = "digest" if file == "run.json" else "weights"
+    said = f"main/1: the finished run: the recorded {what} are not what the record's digests say\n"
     assert (ran.code, ran.out) == (1, said)
 
 

@@ -12,6 +12,7 @@ from attrs import evolve
 from torch import Tensor, nn
 
 from fedsec_core.data import Dataset
+from fedsec_core.errors import WorkerDied
 from fedsec_core.evaluation import SHARD
 from fedsec_core.execution.colleagues import Colleague, ready, together
 from fedsec_core.execution.executor import Training
@@ -108,9 +109,26 @@ class Pool:
                 due += 1
                 continue
             for colleague in ready(busy):
-                position = busy.pop(colleague)
+                position = busy[colleague]
+                try:
+                    done[position] = self._received(colleague, colleague.result(), position)
+                except WorkerDied:
+                    raise
+                except Exception as error:
+                    raise self._first(error, busy, colleague) from None
+                del busy[colleague]
                 idle.append(colleague)
-                done[position] = self._received(colleague, colleague.result(), position)
+
+    def _first(self, error: Exception, busy: Mapping[Colleague, int], failed: Colleague) -> Exception:
+        """Of all that go wrong at once, return what the first client in order says: as in process."""
+        errors = {busy[failed]: error}
+        for colleague, position in busy.items():
+            if colleague is not failed:
+                try:
+                    colleague.result()
+                except Exception as other:
+                    errors[position] = other
+        return errors[min(errors)]
 
     def _send(self, colleague: Colleague, number: int, task: Task, position: int) -> None:
         self._trained.add(task.client)

@@ -18,7 +18,7 @@ from attrs import define, field
 from fedsec_core.checkpoints import Checkpoints
 from fedsec_core.course import Course
 from fedsec_core.data import Splits
-from fedsec_core.errors import FedsecError, one_line
+from fedsec_core.errors import FedsecError, WorkerDied, one_line
 from fedsec_core.execution.computing import one_thread
 from fedsec_core.execution.executor import Executor
 from fedsec_core.execution.in_process import InProcess
@@ -110,7 +110,13 @@ class Playing:
             federation.close()
 
     def federation(self, plan: Plan) -> Federation:
-        """Set up one federation; whoever asks for it closes it."""
+        """Set up one federation, again if a worker dies meanwhile; whoever asks for it closes it."""
+        try:
+            return self._set_up(plan)
+        except WorkerDied:
+            return self._set_up(plan)
+
+    def _set_up(self, plan: Plan) -> Federation:
         return Federation(
             plan.scenario,
             plan.seed,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fedsec_core.errors import FedsecError
 from fedsec_core.runs.names import LOCK, UNFINISHED
+from fedsec_core.stored import KEPT
 
 
 def replace(file: Path, text: str) -> None:
@@ -31,10 +32,7 @@ def reporting(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FedsecError(
-            f"{file}: cannot write: {error.strerror or error}; finished rounds are kept, "
-            "and fedsec resume goes on from them"
-        ) from error
+        raise FedsecError(f"{file}: cannot write: {error.strerror or error}; {KEPT}") from error
 
 
 @contextmanager

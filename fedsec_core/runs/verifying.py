@@ -15,8 +15,10 @@ from fedsec_core.federation import Federation
 from fedsec_core.records import EndRecord, RoundRecord
 from fedsec_core.runs.experiment import Playing
 from fedsec_core.runs.key import digest_class, key_parts
+from fedsec_core.runs.names import WEIGHTS
 from fedsec_core.runs.plan import Plan
 from fedsec_core.runs.reading import FederationResult, read_federation
+from fedsec_core.runs.starting import read_weights
 
 QUANTITIES = ("cohort", "honest_rows", "verdict", "state", "metrics")
 """In the order in which they come about within a round."""
@@ -37,7 +39,7 @@ class Difference:
     def __str__(self) -> str:
         where = "the finished run" if self.round is None else f"round {self.round}"
         if self.edited:
-            return f"{where}: the recorded {self.quantity} was changed: its digest is another one"
+            return f"{where}: the recorded {self.quantity} are not what the record's digests say"
         return f"{where} differs first, in {self.quantity}: {self.recorded} was {self.replayed} now"
 
 
@@ -117,7 +119,7 @@ def _compare(
     end: EndRecord = course.finish("diverged" if diverged else "done")
     if end.digest != recorded.end["digest"]:
         return Difference(None, "metrics", recorded.end["digest"], end.digest)
-    return None
+    return _left_over(recorded, federation, end.digest)
 
 
 def _edited(recorded: FederationResult, first: int, last: int) -> Difference | None:
@@ -128,6 +130,16 @@ def _edited(recorded: FederationResult, first: int, last: int) -> Difference | N
             if then not in (None, now):
                 return Difference(event["round"], quantity, str(then), now, edited=True)
     return None
+
+
+def _left_over(recorded: FederationResult, federation: Federation, digest: str) -> Difference | None:
+    """Find final weights, or a digest of the run, that are not those of the replay."""
+    then = str(recorded.facts.get("digest"))
+    if then != digest:
+        return Difference(None, "digest", then, digest, edited=True)
+    weights = federation.layout.pack(read_weights(recorded.folder / WEIGHTS))
+    then, now = digests.of_tensor(weights), digests.of_tensor(federation.state)
+    return None if then == now else Difference(None, "weights", then, now, edited=True)
 
 
 def _differs(record: RoundRecord, event: Mapping[str, Any]) -> Difference | None:
