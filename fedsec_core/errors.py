@@ -8,6 +8,10 @@ from typing import Any
 from attrs import frozen
 
 
+KEPT = "finished rounds are kept, and fedsec resume goes on from them"
+"""What a person is told where a run cannot go on writing."""
+
+
 def one_line(error: BaseException) -> str:
     """Say what an exception of somebody else's code was, its line breaks taken out."""
     if isinstance(error, Elsewhere):

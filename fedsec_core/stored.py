@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fedsec_core.errors import FedsecError, one_line
+from fedsec_core.errors import KEPT, FedsecError, one_line
 
 HOLDS = "memory holds tensors, plain values and bytes"
-KEPT = "finished rounds are kept, and fedsec resume goes on from them"
 DAMAGED = "it is damaged, or was not written by fedsec"
 PLAIN = (type(None), bool, int, float, str, bytes)
 

@@ -56,6 +56,19 @@ def test_commands_that_describe_import_nothing_heavy(scenario: Any, arguments: l
     assert not modules & HEAVY
 
 
+def test_the_fork_server_starts_before_anything_heavy_is_imported(scenario: Any) -> None:
+    code = (
+        "import sys\nfrom fedsec_core.cli import main\n"
+        "from fedsec_core.execution.launching import Nursery\n"
+        "def start():\n    print('modules', *sorted(sys.modules))\n    raise SystemExit\n"
+        "Nursery.start = start\nmain(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "run", str(scenario()), "--workers", "2"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("modules ")
+    assert not set(ran.stdout.split()) & HEAVY
+
+
 def test_listing_plugins_stays_within_its_budget_of_modules() -> None:
     modules = imported_by("plugins")
     assert len(modules) <= 250

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from attrs import define, field
 
 LARGE = 31 << 20
 """Bytes: just below the largest block that glibc would learn from (32 MiB, mallopt(3))."""
+
+HOLES = 1 << 28
+"""Bytes of updates after which holes are given back: seldom enough to cost nothing."""
 
 
 @contextmanager
@@ -34,3 +39,23 @@ def keep_freed_memory() -> None:
     this does nothing.
     """
     torch.empty(LARGE, dtype=torch.uint8)
+
+
+@define(eq=False)
+class Heap:
+    """Gives memory back that clients leave in pieces.
+
+    Between the rows of many clients lie small things that stay, so freed rows become holes that no
+    later row fits into; left alone they grow with the number of clients.
+    """
+
+    left: int = field(default=HOLES, init=False)
+    """Bytes of updates until holes are given back."""
+
+    def used(self, size: int) -> None:
+        """Note that an update of `size` bytes came and went."""
+        self.left -= size
+        if self.left <= 0:
+            self.left = HOLES
+            if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+                trim(0)

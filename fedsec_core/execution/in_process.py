@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from attrs import evolve
 
-from fedsec_core.execution.computing import keep_freed_memory
+from fedsec_core.execution.computing import Heap, keep_freed_memory
 from fedsec_core.execution.executor import Training
 from fedsec_core.tasks import Answer, Asking, Blueprint, Order, Task
 from fedsec_core.worker import Worker
@@ -23,6 +23,7 @@ class InProcess:
     def __init__(self, blueprint: Blueprint) -> None:
         self._blueprint = blueprint
         self._trained: set[int] = set()
+        self._heap = Heap()
         keep_freed_memory()
         self._set_up()
 
@@ -53,6 +54,7 @@ class InProcess:
                     buffers[position] = answer.update.buffers
                     kept = evolve(answer.update, row=rows[position], buffers=buffers[position])
                     answer = evolve(answer, update=kept)
+                self._heap.used(answer.update.row.nbytes)
                 yield answer
 
         return Training(answers(), rows, buffers)

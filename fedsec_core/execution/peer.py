@@ -21,7 +21,7 @@ from torch import Tensor
 
 from fedsec_core.data import Dataset
 from fedsec_core.errors import Elsewhere, one_line
-from fedsec_core.execution.computing import keep_freed_memory
+from fedsec_core.execution.computing import Heap, keep_freed_memory
 from fedsec_core.execution.frames import Closed
 from fedsec_core.execution.wire import Channel, Packed, unpack
 from fedsec_core.hooks.clients import Stores
@@ -98,6 +98,7 @@ class Desk:
         self._channel = channel
         self._worker: Worker | None = None
         self._order: Order | None = None
+        self._heap = Heap()
 
     @property
     def worker(self) -> Worker:
@@ -141,6 +142,7 @@ class Desk:
         row, buffers = answer.update.row, answer.update.buffers
         memory[place.row : place.row + len(row)] = row
         memory[place.buffers : place.buffers + len(buffers)] = buffers
+        self._heap.used(row.nbytes)
         return evolve(answer, update=evolve(answer.update, row=NOTHING, buffers=NOTHING))
 
     def predict(self, packed: Packed, start: int, stop: int) -> Tensor:

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from fedsec_core.errors import FedsecError
+from fedsec_core.errors import KEPT, FedsecError
 from fedsec_core.runs.names import LOCK, UNFINISHED
-from fedsec_core.stored import KEPT
 
 
 def replace(file: Path, text: str) -> None:
