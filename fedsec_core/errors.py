@@ -7,7 +7,6 @@ from typing import Any
 
 from attrs import frozen
 
-
 KEPT = "finished rounds are kept, and fedsec resume goes on from them"
 """What a person is told where a run cannot go on writing."""
 
