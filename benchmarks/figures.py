@@ -80,9 +80,9 @@ def _kernels(axis: Axes, rows: list[Row]) -> None:
 
 
 def _clients(axis: Axes, rows: list[Row]) -> None:
-    axis.loglog([row["clients"] for row in rows], [1e3 * row["per_client"] for row in rows], "o-", color=OURS)
+    axis.semilogx([row["clients"] for row in rows], [1e3 * row["per_client"] for row in rows], "o-", color=OURS)
     axis.set(title="Time per client", xlabel="clients in the round", ylabel="milliseconds")
-    axis.set_ylim(bottom=0.1)
+    axis.set_ylim(bottom=0)
 
 
 def _memory(axis: Axes, rows: list[Row]) -> None:
