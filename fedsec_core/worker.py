@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,14 @@ from torch import Tensor, nn
 from fedsec_core import steps as step_extensions
 from fedsec_core import stored
 from fedsec_core.data import Dataset
-from fedsec_core.errors import FedsecError, PluginError
-from fedsec_core.evaluation import LocalView
+from fedsec_core.errors import PluginError
 from fedsec_core.hooks.clients import ClientHooks, Stores
 from fedsec_core.kernels import is_finite
-from fedsec_core.prediction import finite, predict
+from fedsec_core.models import Models
 from fedsec_core.scenario.model import Slot
 from fedsec_core.sites import Sites
 from fedsec_core.state import Layout, Networks
-from fedsec_core.tasks import Answer, Asking, Blueprint, Order, Task
+from fedsec_core.tasks import Answer, Blueprint, Order, Task
 from fedsec_core.updates import Update
 from fedsec_core.views import Broadcast, Client
 from fedsec_core.vocabulary import Role
@@ -38,17 +36,13 @@ class Worker:
         self.hooks = ClientHooks(blueprint.slots, blueprint.seed)
         self.networks = self.hooks.build_networks(blueprint.spec)
         self.sites = Sites(blueprint, self.hooks)
+        self.models = Models(blueprint, self.hooks, self.sites, self.networks)
         self._changed_trainers: dict[Slot, ClientHooks] = {}
         self._evaluation: tuple[Dataset, Dataset] | None = None
 
     @property
     def layout(self) -> Layout:
         return self.networks.layout
-
-    @cached_property
-    def _asked(self) -> Networks:
-        """Networks to ask and to copy, so that asking never disturbs a client that is training."""
-        return Networks.of(self.networks.as_built(), self.layout)
 
     def evaluation_data(self) -> tuple[Dataset, Dataset]:
         """Return val and test as protections leave them."""
@@ -62,7 +56,9 @@ class Worker:
         """Let one client answer the broadcast of its round, honestly or not."""
         heard = {name: order.announced[name] for name in task.heard}
         self.hooks.spent.clear()
-        broadcast = self._receive(order.round, order.cohort, order.state, task.client, heard, task.active)
+        broadcast = self.models.receive(
+            order.round, order.cohort, order.state, task.client, heard, task.active
+        )
         update = self._attack(task, broadcast) if task.active else None
         by = self._trainer_label
         if update is not None:
@@ -95,32 +91,11 @@ class Worker:
             trainer.spent.clear()
         return spent
 
-    def _receive(
-        self,
-        number: int,
-        cohort: tuple[int, ...],
-        state: Tensor,
-        client: int,
-        extra: Mapping[str, Tensor],
-        active: tuple[str, ...] = (),
-    ) -> Broadcast:
-        broadcast = Broadcast(
-            round=number,
-            rounds=self.blueprint.rounds,
-            cohort=cohort,
-            state=state,
-            base=state,
-            layout=self.layout,
-            extra=extra,
-            make=lambda given: self.module(given, client),
-        )
-        return self.hooks.prepare_broadcast(broadcast, client, self.blueprint.server_data, active)
-
     def _client(self, client: int, broadcast: Broadcast, start: Tensor | None = None) -> Client:
         site = self.sites.of(client)
 
         def loaded() -> Networks:
-            self.networks.load(broadcast._state if start is None else start, self._private(client))
+            self.networks.load(broadcast._state if start is None else start, self.models.private(client))
             return self.networks
 
         return Client(client, data=site.data, local_test=site.local_test, state={}, networks=loaded)
@@ -242,49 +217,6 @@ class Worker:
         """Return the state as the networks were built [layout.size]."""
         return self.networks.built_state()
 
-    def _private(self, client: int | None) -> dict[str, Tensor] | None:
-        return None if client is None else self.sites.store(client).get(self._trainer_label, {}).get("parts")
-
-    def module(self, state: Tensor, client: int | None = None) -> nn.Module:
-        """Return a fresh module with `state` and, of a client, its private parts."""
-        self._asked.load(state, self._private(client))
-        return self._asked.fresh()
-
-    def next_model(self, asking: Asking) -> nn.Module:
-        """Return a fresh module: the server's, or what a client would receive next."""
-        return self._next(asking).fresh()
-
-    def _next(self, asking: Asking) -> Networks:
-        state = asking.state
-        if asking.client is None:
-            if self.layout.private:
-                parts = ", ".join(self.layout.private)
-                raise FedsecError(
-                    f"there is no one model: {parts} never leaves the clients; ask for a client's"
-                )
-        else:
-            state = self._receive(asking.number + 1, (asking.client,), state, asking.client, {})._state
-        self._asked.load(state, self._private(asking.client))
-        return self._asked
-
-    def predict(self, asking: Asking, x: Tensor) -> Tensor:
-        """Return logits [n, classes]; raises Diverged where they overflow."""
-
-        networks = self._next(asking)
-
-        def ask(images: Tensor) -> Tensor:
-            title = next(slot.title for slot in self.blueprint.slots if slot.role is Role.MODEL)
-            return predict(networks.module, images, self.blueprint.spec.classes, title)
-
-        if asking.served and self.serves:
-            return finite(self.hooks.serve_model(ask, asking.client, asking.number)(x))
-        return finite(ask(x))
-
-    @property
-    def serves(self) -> bool:
-        """Whether somebody stands between a model and who asks it."""
-        return bool(self.hooks.answering("serve_model"))
-
     def save(self, folder: Path, number: int, clients: Sequence[int]) -> dict[int, str | None]:
         """Write the memory of `clients` into `folder`; gives each one's file, None for empty memory."""
         files: dict[int, str | None] = {}
@@ -298,17 +230,3 @@ class Worker:
     def recall(self, client: int, file: Path) -> None:
         """Read the memory of a client back."""
         self.sites.stores[client] = stored.read(file)
-
-    def map(self, function: Callable[..., Any], asking: Asking, label: str, args: tuple[Any, ...]) -> Any:
-        """Return `function(local_view, *args)` at one client."""
-        assert asking.client is not None
-        site = self.sites.of(asking.client)
-        view = LocalView(
-            id=asking.client,
-            data=site.data,
-            local_test=site.local_test,
-            state=copy.deepcopy(self.sites.store(asking.client).get(label, {})),
-            predict=lambda x: self.predict(asking, x),
-            networks=lambda: self.next_model(asking),
-        )
-        return function(view, *args)

@@ -32,9 +32,9 @@ class InProcess:
         self.layout = self.worker.layout
         self.built = self.worker.built
         self.evaluation_data = self.worker.evaluation_data
-        self.predict = self.worker.predict
-        self.module = self.worker.module
-        self.next_model = self.worker.next_model
+        self.predict = self.worker.models.predict
+        self.module = self.worker.models.module
+        self.next_model = self.worker.models.next_model
         self.train_apart = self.worker.train_apart
 
     def examples(self, clients: Sequence[int]) -> list[int]:
@@ -62,7 +62,7 @@ class InProcess:
     def map(
         self, function: Callable[..., Any], askings: Sequence[Asking], label: str, args: tuple[Any, ...]
     ) -> list[Any]:
-        return [self.worker.map(function, asking, label, args) for asking in askings]
+        return [self.worker.models.map(function, asking, label, args) for asking in askings]
 
     def save(self, folder: Path, number: int) -> dict[int, str | None]:
         saved = self.worker.save(folder, number, sorted(self._trained))

@@ -110,7 +110,7 @@ class Desk:
         memory = self._channel.segments[packed.segment].copy_on_write() if packed.spans else None
         blueprint: Blueprint = unpack(packed, memory, copy=False)
         self._worker = Worker(blueprint)
-        return self.worker.layout, self.worker.built(), self.worker.serves
+        return self.worker.layout, self.worker.built(), self.worker.models.serves
 
     def examples(self, clients: Sequence[int]) -> list[int]:
         return [self.worker.sites.examples(client) for client in clients]
@@ -148,16 +148,16 @@ class Desk:
     def predict(self, packed: Packed, start: int, stop: int) -> Tensor:
         """Return logits for some of the images of a question."""
         asking, x = unpack(packed, self._memory(packed), copy=False)
-        return self.worker.predict(asking, x[start:stop])
+        return self.worker.models.predict(asking, x[start:stop])
 
     def map(
         self, function: Callable[..., Any], askings: Sequence[Asking], label: str, args: tuple[Any, ...]
     ) -> list[Any]:
-        return [self.worker.map(function, asking, label, args) for asking in askings]
+        return [self.worker.models.map(function, asking, label, args) for asking in askings]
 
     def next_model(self, asking: Asking) -> dict[str, Tensor]:
         """Return all parameters and buffers of the model asked for, by name."""
-        return _tensors(self.worker.next_model(asking))
+        return _tensors(self.worker.models.next_model(asking))
 
     def train_apart(
         self, data: Dataset, start: Tensor | None, changes: Mapping[str, Any], purpose: str

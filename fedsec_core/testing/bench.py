@@ -203,7 +203,7 @@ def seat(federation: Federation, id: int, data: Dataset | None = None) -> tuple[
         state=federation.state,
         base=federation.state,
         layout=federation.layout,
-        make=at.module,
+        make=at.models.module,
     )
 
     def loaded() -> Any:

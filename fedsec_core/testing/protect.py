@@ -61,7 +61,7 @@ def check_serves_logits_of_the_same_shape(bench: Bench) -> None:
     federation = bench.federation()
     at, x = worker(federation), federation.splits.test.x
     classes = len(federation.splits.classes)
-    module = at.module(federation.state).eval()
+    module = at.models.module(federation.state).eval()
     for client in (None, 0):
         served = at.hooks.serve_model(lambda images: module(images).detach(), client, 1)
         for count in (1, 3):
