@@ -80,7 +80,8 @@ def _kernels(axis: Axes, rows: list[Row]) -> None:
 
 
 def _clients(axis: Axes, rows: list[Row]) -> None:
-    axis.semilogx([row["clients"] for row in rows], [1e3 * row["per_client"] for row in rows], "o-", color=OURS)
+    milliseconds = [1e3 * row["per_client"] for row in rows]
+    axis.semilogx([row["clients"] for row in rows], milliseconds, "o-", color=OURS)
     axis.set(title="Time per client", xlabel="clients in the round", ylabel="milliseconds")
     axis.set_ylim(bottom=0)
 

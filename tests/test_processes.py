@@ -156,3 +156,15 @@ def test_workers_are_asked_for_without_importing_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+def test_a_machine_of_many_cores_gets_all_its_workers(nursery: Nursery) -> None:
+    newborn = nursery.fork(40)
+    channels = [Channel(each.socket) for each in newborn]
+    for channel in channels:
+        channel.send(("peak", ()))
+    answers = [channel.receive() for channel in channels]
+    for channel in channels:
+        channel.close()
+    assert len({each.pid for each in newborn}) == 40
+    assert all(fine and value > 0 for fine, value in answers)

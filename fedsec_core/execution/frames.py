@@ -17,6 +17,7 @@ class Closed(Exception):
 
 def send(to: socket.socket, body: bytes, fds: Sequence[int] = ()) -> None:
     """Send a frame; raises Closed if nobody is there."""
+    assert len(fds) <= _MOST, "the other end would lose descriptors"
     try:
         socket.send_fds(to, [_HEAD.pack(len(body), len(fds))], list(fds))
         to.sendall(body)

@@ -70,8 +70,8 @@ class Nursery:
     def fork(self, count: int) -> list[Newborn]:
         """Fork `count` workers."""
         self._tell("fork", count)
-        answer, sockets = self._answer()
-        return [Newborn(pid, socket.socket(fileno=fd)) for pid, fd in zip(answer, sockets, strict=True)]
+        answers = [self._answer() for _ in range(count)]
+        return [Newborn(pid, socket.socket(fileno=fd)) for pid, (fd,) in answers]
 
     def fate(self, pid: int) -> str:
         """Say in a few words how the worker `pid` ended."""

@@ -46,9 +46,9 @@ def main(control: socket.socket, lifeline: int) -> None:
             _preload(argument)
         elif command == "fork":
             gc.freeze()
-            ends = [_fork(serve, control, lifeline) for _ in range(argument)]
-            frames.send(control, pickle.dumps([pid for pid, _ in ends]), [end.fileno() for _, end in ends])
-            for _, end in ends:
+            for _ in range(argument):
+                pid, end = _fork(serve, control, lifeline)
+                frames.send(control, pickle.dumps(pid), [end.fileno()])
                 end.close()
         elif command == "fate":
             # it is known to be ending: its connection is closed
