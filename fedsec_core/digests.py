@@ -8,12 +8,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
 def of_values(values: Any) -> str:
     """Return the digest of plain values; floats count bit by bit."""
     return _hash(json.dumps(_exact(values), sort_keys=True, separators=(",", ":")).encode())
+
+
+def as_bytes(tensor: Tensor) -> Tensor:
+    """Return the bytes of a tensor [its nbytes] uint8, in the order of its elements."""
+    plain = tensor.detach().contiguous()
+    # torch takes strides of 0 for contiguous where there is nothing to stride over, and then refuses the view
+    return plain.as_strided((plain.numel(),), (1,)).view(torch.uint8)
 
 
 def of_tensor(tensor: Tensor) -> str:

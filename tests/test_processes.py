@@ -14,8 +14,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fedsec_core.errors import FedsecError
+from fedsec_core.execution.computing import one_thread
 from fedsec_core.execution.frames import Closed
 from fedsec_core.execution.homes import Homes
 from fedsec_core.execution.launching import Nursery
@@ -36,6 +38,8 @@ TENSORS = [
     torch.arange(12, dtype=torch.float64).reshape(3, 4).T,
     torch.tensor(3.5),
     torch.zeros(0),
+    torch.from_numpy(np.arange(3)[3:]),
+    torch.ones(1).expand(1),
     torch.zeros(2, 0, 3, dtype=torch.int64),
     torch.tensor([True, False]),
     torch.tensor([1, 2], dtype=torch.uint8),
@@ -168,3 +172,15 @@ def test_a_machine_of_many_cores_gets_all_its_workers(nursery: Nursery) -> None:
         channel.close()
     assert len({each.pid for each in newborn}) == 40
     assert all(fine and value > 0 for fine, value in answers)
+
+
+def test_numpy_computes_in_one_thread_too_and_gets_its_threads_back() -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        with one_thread():
+            assert set(threads()) == {1}
+        assert threads() == before
+        assert set(before) == {2}

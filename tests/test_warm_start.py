@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -409,3 +410,15 @@ def test_a_run_refuses_the_weights_of_another_network(
     )
     assert width == 8
     assert str(error.value) == f"{file}: the network needs {name!r} of shape [5, {inputs}], got [8, {inputs}]"
+
+
+def test_what_a_warm_start_left_can_be_read_when_the_weights_are_gone(
+    clean: fedsec_core.Result, tables: dict[str, Any], tmp_path: Path
+) -> None:
+    tables["model"]["start"] = str(clean.folder)
+    warm = fedsec_core.run(tables, out=tmp_path / "warm", report=False)
+    shutil.rmtree(clean.folder)
+    assert isinstance(fedsec_core.open_run(warm.folder).networks(seed=2), torch.nn.Module)
+    assert fedsec_core.resume(warm.folder).of(seed=2).facts["digest"] == warm.of(seed=2).facts["digest"]
+    with pytest.raises(FedsecError, match="no such file or folder"):
+        list(fedsec_core.verify(warm.folder))

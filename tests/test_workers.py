@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import tomli_w
 import torch
+from safetensors.torch import save_file
 
 import fedsec_core
 from fedsec_core.cli import main
@@ -141,6 +143,30 @@ def test_a_run_leaves_no_open_files_behind(
     play(tables, 2)
     play(remembering, 2)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_run_that_is_refused_leaves_no_open_files_behind(
+    play: Callable[..., FederationResult], tables: dict[str, Any], tmp_path: Path
+) -> None:
+    weights = tmp_path / "other.safetensors"
+    save_file({"elsewhere": torch.zeros(2)}, weights)
+    tables["model"]["start"] = str(weights)
+
+    def refused() -> int:
+        with pytest.raises(FedsecError, match="elsewhere"):
+            play(tables, 2)
+        return len(os.listdir("/proc/self/fd"))
+
+    first = refused()
+    gc.collect()
+    assert refused() == first
+
+
+def test_data_without_a_validation_split_are_played_on_workers_too(
+    play: Callable[..., FederationResult], tables: dict[str, Any]
+) -> None:
+    tables["data"]["val"] = 0
+    assert fingerprint(play(tables, 2)) == fingerprint(play(tables, 1))
 
 
 @pytest.mark.parametrize(

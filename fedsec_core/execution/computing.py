@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch
 from attrs import define, field
+from threadpoolctl import threadpool_limits
 
 LARGE = 31 << 20
 """Bytes: just below the largest block that glibc would learn from (32 MiB, mallopt(3))."""
@@ -18,14 +19,15 @@ HOLES = 1 << 28
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute in one thread, and give the caller's number of threads back.
+    """Compute in one thread, torch and numpy alike, and give the caller's numbers of threads back.
 
     More threads would add up in another order, and give other bits.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(threads)
 

@@ -58,6 +58,12 @@ class Nursery:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **ONE_THREAD, "PYTHONPATH": _path()},
             )
+        except OSError as error:
+            ours.close()
+            os.close(writing)
+            raise FedsecError(
+                f"{sys.executable}: cannot start the fork server of the workers: {error}"
+            ) from error
         finally:
             theirs.close()
             os.close(reading)

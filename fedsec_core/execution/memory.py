@@ -27,6 +27,9 @@ class Segment:
         """Make an empty segment; raises OSError where the system refuses."""
         return cls(_unnamed(), next(_numbers))
 
+    def __del__(self) -> None:
+        self.close()
+
     @property
     def size(self) -> int:
         """Bytes, as the segment is now."""

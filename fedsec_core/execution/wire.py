@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from attrs import define, field, frozen
 
+from fedsec_core.digests import as_bytes
 from fedsec_core.execution import frames
 from fedsec_core.execution.memory import Segment
 
@@ -31,8 +32,7 @@ class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
         if not isinstance(value, torch.Tensor):
             return NotImplemented
-        flat = value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
-        return _tensor, (pickle.PickleBuffer(flat), value.dtype, tuple(value.shape))
+        return _tensor, (pickle.PickleBuffer(as_bytes(value).numpy().data), value.dtype, tuple(value.shape))
 
 
 def _tensor(flat: Any, dtype: torch.dtype, shape: tuple[int, ...]) -> torch.Tensor:

@@ -150,7 +150,7 @@ def resume(
     naming it, where code, data or versions changed since.
     """
     root, place = _root(Path(folder))
-    experiment = load(root / SCENARIO, workers=workers)
+    experiment = load(root / SCENARIO, workers=workers, check_start=False)
     plan = _plan(root)
     with _workers(experiment, nursery) as crew:
         from fedsec_core.runs.experiment import Playing

@@ -71,12 +71,12 @@ def initial_state(layout: Layout, start: Path, seed: int) -> Tensor:
 
 def weights_digest(tensors: Mapping[str, Tensor]) -> str:
     """Return the digest of tensors by name, type, shape and bytes, whatever file they came from."""
-    import torch
+    from fedsec_core.digests import as_bytes
 
     made = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(tensors.items()):
         made.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        made.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        made.update(as_bytes(tensor).numpy().data)
     return made.hexdigest()
 
 

@@ -62,15 +62,17 @@ def load(
     seeds: Sequence[int] | None = None,
     twin: bool | None = None,
     workers: int | None = None,
+    check_start: bool = True,
 ) -> Experiment:
     """Read a scenario and type it; `set` overrides single values, by dotted key.
 
     `seeds`, `twin` and `workers` (`[execute] workers`) take the place of what the file says.
-    Raises ScenarioError with every fault.
+    Without `check_start` the weights of `[model] start` need not be there: whoever plays it needs
+    them, whoever reads results does not. Raises ScenarioError with every fault.
     """
     catalogue = catalogue or Catalogue.installed()
     read = source.read(scenario, catalogue)
-    loading = _Loading(Gathering(read, catalogue))
+    loading = _Loading(Gathering(read, catalogue, check_start=check_start))
     for key, value in (set or {}).items():
         if wrong := source.override(read.tables, key, value):
             loading.gathering.faults.append(Fault(f"--set {key}", "", wrong))
@@ -197,7 +199,7 @@ class _Loading:
         self._unique_labels(name, tables, place)
         scenario = Scenario(head.name if head else "", head.rounds if head else 0, tuple(slots))
         whole = head is not None and len(gathering.faults) == before
-        for path, message in _starts(slots, head.seeds if head else ()):
+        for path, message in _starts(slots, head.seeds if head and gathering.check_start else ()):
             gathering.fault(path, message)
         for path, message in check.scenario(scenario, whole=whole):
             gathering.fault(path, message)

@@ -34,6 +34,8 @@ class Gathering:
     read: Source
     catalogue: Catalogue
     faults: list[Fault] = field(factory=list)
+    check_start: bool = True
+    """Whether the weights to start from have to be there."""
     structurer: Structurer = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -122,6 +124,8 @@ class Gathering:
         found = next((folder / place for folder in folders if (folder / place).exists()), None)
         if found is not None:
             own["start"] = str(found.resolve())
+            return
+        if not self.check_start:
             return
         del own["start"]
         where = "" if place.is_absolute() else f" in {' or '.join(dict.fromkeys(map(str, folders)))}"
