@@ -235,9 +235,9 @@ that was drawn; they lie after rounds {first} to {last} (-1: during the start).
 {rows}
 
 - *repeated*: the run went on by itself, and the round's note names the worker's death.
-- *resumed*: the run had ended, and `fedsec resume` played the rest. A worker that dies while it is
-  being set up, before any round, ends the run with a message. Of the kills, {finished} came after the
-  last line of the federation was written: only the tables were missing then.
+- *resumed*: the run had ended, and `fedsec resume` played the rest. A set-up in which a
+  worker dies is begun again once; a second death ends the run with a message. Of the kills,
+  {finished} came after the last line of the federation was written: only the tables were missing then.
 - *rounds lost*: at most, rounds that were written down and had to be played once more, with a
   checkpoint after every round.
 - *gone within*: until no process of the killed run was left.

@@ -169,4 +169,4 @@ class Federation:
 
     def train_apart(self, data: Any, state: Tensor | None, **changes: Any) -> torch.nn.Module:
         """Train a module outside of the federation, with the scenario's trainer."""
-        return self.executor.train_apart(data, state, changes, "apart")
+        return self.executor.train_apart(data, state, changes)

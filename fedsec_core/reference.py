@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def cached(
     file = folder / f"{name}-{_key(build, inputs)}.safetensors"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".unfinished")
+        unfinished = file.with_suffix(f".{os.getpid()}.unfinished")
         save_file({key: tensor.contiguous() for key, tensor in build(*inputs).items()}, unfinished)
         unfinished.replace(file)
     return load_file(file)

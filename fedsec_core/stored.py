@@ -73,9 +73,7 @@ def _compact(value: Any, what: str) -> Any:
 def _key(key: Any, what: str) -> Any:
     if type(key) in PLAIN or (isinstance(key, tuple) and all(type(each) in PLAIN for each in key)):
         return key
-    raise FedsecError(
-        f"a key of {what} is a {type(key).__name__}: memory holds tensors, plain values and bytes"
-    )
+    raise FedsecError(f"a key of {what} is a {type(key).__name__}: {HOLDS}")
 
 
 def _full(file: Path) -> str:

@@ -196,9 +196,7 @@ class Worker:
             self._changed_trainers[changed] = ClientHooks([changed], self.blueprint.seed)
         return self._changed_trainers[changed]
 
-    def train_apart(
-        self, data: Dataset, start: Tensor | None, changes: Mapping[str, Any], purpose: str
-    ) -> nn.Module:
+    def train_apart(self, data: Dataset, start: Tensor | None, changes: Mapping[str, Any]) -> nn.Module:
         """Train a module of its own on `data` with the scenario's trainer, outside of the federation."""
         state = self.built() if start is None else start
         broadcast = Broadcast(
@@ -209,7 +207,7 @@ class Worker:
             self.networks.load(state)
             return self.networks
 
-        client = Client(-1, data=data, local_test=None, state={"purpose": purpose}, networks=loaded)
+        client = Client(-1, data=data, local_test=None, state={}, networks=loaded)
         self._trainer(changes).train_client(client, broadcast, step_extensions.Steps(), {})
         return self.networks.fresh()
 

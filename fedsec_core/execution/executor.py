@@ -61,9 +61,7 @@ class Executor(Protocol):
     def next_model(self, asking: Asking) -> nn.Module:
         """Return a fresh module: the server's, or what a client would receive next."""
 
-    def train_apart(
-        self, data: Dataset, start: Tensor | None, changes: Mapping[str, Any], purpose: str
-    ) -> nn.Module:
+    def train_apart(self, data: Dataset, start: Tensor | None, changes: Mapping[str, Any]) -> nn.Module:
         """Train a module outside of the federation."""
 
     def save(self, folder: Path, number: int) -> dict[int, str | None]:

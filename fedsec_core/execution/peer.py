@@ -160,9 +160,9 @@ class Desk:
         return _tensors(self.worker.models.next_model(asking))
 
     def train_apart(
-        self, data: Dataset, start: Tensor | None, changes: Mapping[str, Any], purpose: str
+        self, data: Dataset, start: Tensor | None, changes: Mapping[str, Any]
     ) -> dict[str, Tensor]:
-        return _tensors(self.worker.train_apart(data, start, changes, purpose))
+        return _tensors(self.worker.train_apart(data, start, changes))
 
     def give(self, client: int) -> Stores:
         """Hand over the memory of a client that moves to another worker."""

@@ -70,6 +70,10 @@ class Pool:
         return [self._examples[client] for client in clients]
 
     def evaluation_data(self) -> tuple[Dataset, Dataset]:
+        return self._evaluation_data
+
+    @cached_property
+    def _evaluation_data(self) -> tuple[Dataset, Dataset]:
         val, test = self._colleagues[0].ask("preparing evaluation data", "evaluation_data")
         given = self._blueprint
         return given.val if val is None else val, given.test if test is None else test
@@ -192,11 +196,9 @@ class Pool:
         tensors = colleague.ask("giving a model", "next_model", asking)
         return self._filled(tensors)
 
-    def train_apart(
-        self, data: Dataset, start: Tensor | None, changes: Mapping[str, Any], purpose: str
-    ) -> nn.Module:
+    def train_apart(self, data: Dataset, start: Tensor | None, changes: Mapping[str, Any]) -> nn.Module:
         doing = "training outside of the federation"
-        return self._filled(self._colleagues[0].ask(doing, "train_apart", data, start, changes, purpose))
+        return self._filled(self._colleagues[0].ask(doing, "train_apart", data, start, changes))
 
     def save(self, folder: Path, number: int) -> dict[int, str | None]:
         shares: dict[Colleague, list[int]] = {}

@@ -109,20 +109,23 @@ class Playing:
         finally:
             federation.close()
 
-    def federation(self, plan: Plan) -> Federation:
-        """Set up one federation, again if a worker dies meanwhile; whoever asks for it closes it."""
-        try:
-            return self._set_up(plan)
-        except WorkerDied:
-            return self._set_up(plan)
+    def federation(self, plan: Plan, *, keep: bool = True) -> Federation:
+        """Set up one federation, again if a worker dies meanwhile; whoever asks for it closes it.
 
-    def _set_up(self, plan: Plan) -> Federation:
+        `keep` what evaluation computes once for many runs, and use what is kept.
+        """
+        try:
+            return self._set_up(plan, keep=keep)
+        except WorkerDied:
+            return self._set_up(plan, keep=keep)
+
+    def _set_up(self, plan: Plan, *, keep: bool) -> Federation:
         return Federation(
             plan.scenario,
             plan.seed,
             twin=plan.twin,
             splits=self._load(plan),
-            reference=self.out / ".reference",
+            reference=self.out / ".reference" if keep else None,
             executor=self._executor,
         )
 
@@ -149,7 +152,8 @@ class Playing:
     def _copy(self, done: Path, target: Path, facts: Mapping[str, Any]) -> None:
         unfinished = target.with_name(target.name + UNFINISHED)
         with reporting(unfinished):
-            shutil.rmtree(unfinished, ignore_errors=True)
+            for left in (unfinished, target):  # by a run that was killed here
+                shutil.rmtree(left, ignore_errors=True)
             shutil.copytree(done, unfinished)
         copied = RunFolder(unfinished, dict(read_federation(unfinished).facts))
         copied.describe(**facts, copied_from=str(done.relative_to(self.out)))
@@ -225,9 +229,9 @@ class Playing:
     def _completed(self, key: str) -> Path | None:
         """Find a federation with this key that was completed under the same output folder."""
         for file in sorted(self.out.glob(f"*/*/*/{FACTS}")):
-            facts = _begun(file.parent)
+            facts = None if file.parent.name.endswith(UNFINISHED) else _begun(file.parent)
             if facts is not None and facts.get("key") == key and facts.get("status") in FINISHED:
-                return None if file.parent.name.endswith(UNFINISHED) else file.parent
+                return file.parent
         return None
 
 

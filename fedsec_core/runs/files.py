@@ -48,6 +48,8 @@ def locked(folder: Path) -> Iterator[None]:
             except BlockingIOError as error:
                 file.seek(0)
                 raise FedsecError(f"{folder}: is being played by process {file.read().strip()}") from error
+            if os.fstat(file.fileno()).st_ino != (folder / LOCK).stat().st_ino:
+                raise FedsecError(f"{folder}: is being played by another process")
             held.callback((folder / LOCK).unlink, missing_ok=True)
             file.truncate(0)
             file.write(f"{os.getpid()}\n")

@@ -70,7 +70,7 @@ def verify(playing: Playing, plan: Plan, rounds: tuple[int, int] | None) -> Veri
     assert playing.folder is not None
     recorded = read_federation(playing.folder / plan.place)
     first, last = _limits(recorded, rounds)
-    federation = playing.federation(plan)
+    federation = playing.federation(plan, keep=False)
     try:
         data = federation.splits.digest()
         parts = key_parts(plan.scenario, plan.seed, twin=plan.twin, data_digest=data)
@@ -114,6 +114,8 @@ def _compare(
         diverged = bool(record.diverged)
         if record.number >= first and (found := _differs(record, event)):
             return found
+    if course.number < last:
+        return Difference(course.number, "end", "went on", "overflowed")
     if not whole or recorded.end is None:
         return None
     end: EndRecord = course.finish("diverged" if diverged else "done")
