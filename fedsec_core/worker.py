@@ -123,7 +123,6 @@ class Worker:
         store = self.sites.store(task.client)
         began = copy.deepcopy(store)
         owner = self._malicious(task.client, task.active)
-        honest = self._client(task.client, broadcast)
 
         def train(
             data: Dataset | None = None,
@@ -142,14 +141,8 @@ class Worker:
                 store[label] = kept[label]
             return update
 
-        client = evolve(
-            honest,
-            poisoned=self._poisoned(task),
-            malicious=True,
-            rank=next(iter(owner.values())).index(task.client),
-            accomplices=next(iter(owner.values())),
-        )
-        return self.hooks.attack_client(client, broadcast, train, store, task.active)
+        client = evolve(self._client(task.client, broadcast), poisoned=self._poisoned(task))
+        return self.hooks.attack_client(client, broadcast, train, store, owner)
 
     def _malicious(self, client: int, active: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
         held = self.blueprint.attackers

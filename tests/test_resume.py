@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -280,3 +281,16 @@ def test_killed_at_random_moments_it_loses_no_round_and_leaves_nothing_behind(
     # of two at most: a note goes with its round where that is played once more after a kill of the run
     assert len(notes) <= 2
     assert all("was killed by signal 9 (SIGKILL, perhaps out of memory) while " in note for note in notes)
+
+
+def test_rounds_that_are_played_again_are_compared_with_what_they_were(
+    stop: Callable[..., Path], remembering: dict[str, Any]
+) -> None:
+    remembering["execute"] = {"checkpoint_every": 3}
+    folder = stop(remembering, 2)
+    file = folder / "main" / "1" / "metrics.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[1]["digests"]["state"] = "0" * 32
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(FedsecError, match="^round 1 was played again and came out differently"):
+        fedsec_core.resume(folder)

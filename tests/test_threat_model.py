@@ -8,6 +8,7 @@ import pytest
 
 from fedsec_core.course import Course
 from fedsec_core.errors import FedsecError, MissingGrant
+from fedsec_core.execution.in_process import InProcess
 from fedsec_core.federation import Federation
 from fedsec_core.records import RoundRecord
 from fedsec_core.scenario import load
@@ -186,3 +187,22 @@ def test_a_malicious_server_sets_what_its_victim_starts_from(
     plain, _ = play(tables)
     turned, _ = play({**tables, "attack": [attack]})
     assert not plain.state.equal(turned.state)
+
+
+def test_an_attack_is_told_its_own_accomplices(tables: dict[str, Any]) -> None:
+    poisoning = {"use": "badnets", "clients": {"ids": [0, 1]}}
+    answering = {"use": "grudge", "clients": {"ids": [1, 2]}, "knows": ["own_data", "own_updates"]}
+    tables["attack"] = [poisoning, answering]
+    federation = Federation(load(tables).main, 1)
+    assert isinstance(federation.executor, InProcess)
+    (second,) = [member for member in federation.executor.worker.hooks if member.label == "grudge"]
+    answer, told = second.calls["attack_client"], {}
+
+    def listen(stream: Any, arguments: Any) -> Any:
+        client = arguments["client"]
+        told[client.id] = client.rank, client.accomplices
+        return answer(stream, arguments)
+
+    second.calls["attack_client"] = listen
+    list(Course(federation).run())
+    assert told == {1: (0, (1, 2)), 2: (1, (1, 2))}

@@ -105,13 +105,22 @@ class ClientHooks(Members):
         broadcast: Broadcast,
         train: Callable[..., Update],
         stores: Stores,
-        active: Sequence[str],
+        active: Mapping[str, tuple[int, ...]],
     ) -> Update | None:
-        """Ask the active attacks of this client for an update in place of its training."""
-        for member in self.answering("attack_client", active):
+        """Ask active attacks of this client for an update in place of its training.
+
+        `active` holds the clients of each, by label, this one among them.
+        """
+        for member in self.answering("attack_client", [*active]):
+            accomplices = active[member.label]
             arguments: Mapping[str, Any] = {
                 "client": attrs.evolve(
-                    client, grants=member.grants, state=stores.setdefault(member.label, {})
+                    client,
+                    malicious=True,
+                    rank=accomplices.index(client.id),
+                    accomplices=accomplices,
+                    grants=member.grants,
+                    state=stores.setdefault(member.label, {}),
                 ),
                 "broadcast": attrs.evolve(broadcast, grants=member.grants),
                 "train": train,

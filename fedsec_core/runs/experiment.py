@@ -165,7 +165,8 @@ class Playing:
         course = Course(federation, checkpoints)
         before = course.resume()
         run.open()
-        earlier = run.go_back(before)
+        earlier, cut = run.go_back(before)
+        course.expect(cut)
         began = perf_counter()
         status = "failed"
         try:

@@ -36,14 +36,20 @@ class RunFolder:
             self._events = os.open(self.folder / EVENTS, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         self.describe(status="running")
 
-    def go_back(self, number: int) -> float:
-        """Cut the events back to those up to round `number`; returns the seconds that those took."""
+    def go_back(self, number: int) -> tuple[float, list[Mapping[str, str]]]:
+        """Cut the events back to those up to round `number`.
+
+        Returns the seconds that those took, and the digests of the rounds that were cut off.
+        """
         text = (self.folder / EVENTS).read_bytes()
-        length, seconds = 0, 0.0
+        length, seconds, cut = 0, 0.0, []
         for line in text.splitlines(keepends=True):
             event = json.loads(line) if line.endswith(b"\n") else {}
-            if event.get("event") != "round" or event["round"] > number:
+            if event.get("event") != "round":
                 break
+            if event["round"] > number:
+                cut.append(event["digests"])
+                continue
             length += len(line)
             seconds += event["seconds"]
         os.ftruncate(self._events, length)
@@ -51,7 +57,7 @@ class RunFolder:
             when = image.name.partition(".")[0].removeprefix("round-")
             if not when.isdigit() or int(when) > number:
                 image.unlink()
-        return seconds
+        return seconds, cut
 
     def describe(self, **facts: Any) -> None:
         """Add to the facts and write them."""
