@@ -49,9 +49,10 @@ def play(federation: Federation, number: int) -> Play:
         attacking = tuple(client for client in cohort if federation.attackers.of(client, active))
         sent = _sent(federation, number, cohort, len(attacking))
         order, tasks = _order(federation, sent, active, costs)
-    receive = _keep if federation.keeps_rows else _sum
-    arrived = receive(federation, sent, order, tasks, active, costs)
-
+    if federation.keeps_rows:
+        arrived = _keep(federation, sent, order, tasks, active, costs)
+    else:
+        arrived = _sum(federation, sent, order, tasks, costs)
     outcome = arrived.outcome
     state, diverged = _add(federation.state, outcome)
     if not diverged:
@@ -136,14 +137,7 @@ class _Arrived:
     dry_runs: Mapping[str, int] = field(factory=dict)
 
 
-def _sum(
-    federation: Federation,
-    sent: Round,
-    order: Order,
-    tasks: Sequence[Task],
-    active: Sequence[str],
-    costs: Costs,
-) -> _Arrived:
+def _sum(federation: Federation, sent: Round, order: Order, tasks: Sequence[Task], costs: Costs) -> _Arrived:
     """Let the cohort train, and sum its updates as they arrive."""
     aggregate = federation.scenario.the(Role.AGGREGATE)
     sums = arrivals.Sums.of(sent, weigh=aggregate.keys.weights == "examples")
