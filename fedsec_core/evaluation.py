@@ -70,6 +70,7 @@ class View:
     _data: Dataset = field(alias="data")
     _val: Dataset = field(alias="val")
     _test: Dataset = field(alias="test")
+    _training: Dataset = field(alias="training")
     _truth: Truth = field(alias="truth")
     _predict: Callable[[Tensor, int | None, bool], Tensor]
     _networks: Callable[[int | None], nn.Module]
@@ -100,6 +101,12 @@ class View:
         return self._test
 
     @property
+    def training(self) -> Dataset:
+        """The training split as it was loaded, of all clients together: what a generator should imitate."""
+        check(self._grants, Knowledge.SERVER_DATA, "the training data")
+        return self._training
+
+    @property
     def truth(self) -> Truth:
         """Who attacked and who holds what; for scoring only."""
         check(self._grants, Knowledge.MALICIOUS_COUNT, "the truth about the clients")
@@ -115,7 +122,10 @@ class View:
         return self._predict(x, client, served)
 
     def networks(self, client: int | None = None) -> nn.Module:
-        """Return a fresh module of the shared state, or of what `client` would receive next."""
+        """Return a fresh module of the shared state, or of what `client` would receive next.
+
+        Without a client, parts that never leave the clients are as they were built.
+        """
         check(self._grants, Knowledge.GLOBAL_MODEL, "the finished model")
         return self._networks(client)
 

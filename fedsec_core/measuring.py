@@ -125,6 +125,7 @@ class Measuring:
             data=test,
             val=val,
             test=test,
+            training=federation.splits.train,
             truth=Truth(federation.attackers.clients, tuple(attacking), federation.partition),
             predict=predict,
             networks=networks,

@@ -69,25 +69,24 @@ class Models:
         return self._asked.fresh()
 
     def next_model(self, asking: Asking) -> nn.Module:
-        """Return a fresh module: the server's, or what a client would receive next."""
+        """Return a fresh module: the server's, or what a client would receive next.
+
+        Parts that never leave the clients are as built in the server's.
+        """
         return self._next(asking).fresh()
 
     def _next(self, asking: Asking) -> Networks:
         state = asking.state
-        if asking.client is None:
-            if self.layout.private:
-                parts = ", ".join(self.layout.private)
-                raise FedsecError(
-                    f"there is no one model: {parts} never leaves the clients; ask for a client's"
-                )
-        else:
+        if asking.client is not None:
             state = self.receive(asking.number + 1, (asking.client,), state, asking.client, {})._state
         self._asked.load(state, self.private(asking.client))
         return self._asked
 
     def predict(self, asking: Asking, x: Tensor) -> Tensor:
         """Return logits [n, classes]; raises Diverged where they overflow."""
-
+        if asking.client is None and self.layout.private:
+            parts = ", ".join(self.layout.private)
+            raise FedsecError(f"there is no one model: {parts} never leaves the clients; ask for a client's")
         networks = self._next(asking)
 
         def ask(images: Tensor) -> Tensor:

@@ -86,6 +86,7 @@ def view(
         data=data,
         val=data,
         test=data,
+        training=data,
         truth=Truth({}, (), ()),
         twin=twin,
         predict=lambda x, client, served: predict(x),

@@ -200,6 +200,7 @@ def evaluate(
         data=data,
         val=val,
         test=data,
+        training=data,
         truth=Truth({}, (), ()),
         twin=False,
         predict=shared_only,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -60,7 +60,7 @@ def train(flat: Networks, data: Dataset, settings: Sgd, steps: Steps, stream: St
     batch = Gather.of(data, steps)
     taken, seen, total, last = 0, 0, 0.0, -1
     for epoch, index in islice(
-        _epochs(len(data), settings, steps.batches or shuffled, stream), settings.steps
+        batches_of(len(data), settings, steps.batches or shuffled, stream), settings.steps
     ):
         if epoch != last:
             seen, total, last = 0, 0.0, epoch
@@ -74,7 +74,20 @@ def train(flat: Networks, data: Dataset, settings: Sgd, steps: Steps, stream: St
     return metrics
 
 
-def _epochs(n: int, settings: Sgd, draw: Batches, stream: Stream) -> Iterator[tuple[int, np.ndarray]]:
+class Schedule(Protocol):
+    """How long a client trains: passes over its samples, or an exact number of batches."""
+
+    @property
+    def epochs(self) -> int: ...
+
+    @property
+    def steps(self) -> int | None: ...
+
+    @property
+    def batch(self) -> int: ...
+
+
+def batches_of(n: int, settings: Schedule, draw: Batches, stream: Stream) -> Iterator[tuple[int, np.ndarray]]:
     """Give the epoch and the indices of one batch after another; without end where steps are counted."""
     for epoch in range(settings.epochs) if settings.steps is None else count():
         drawn = list(draw(n, settings.batch, stream.child("epoch", epoch)))
@@ -189,7 +202,7 @@ class TrainingStep:
     def _differentiate(self, x: Tensor, y: Tensor) -> float:
         if self.steps.per_sample_gradients is not None:
             gradients, losses = per_sample_gradients(self.objective, self.names, x, y)
-            _put("per_sample_gradients", self.steps.per_sample_gradients(gradients), self.flat.gradients)
+            put("per_sample_gradients", self.steps.per_sample_gradients(gradients), self.flat.gradients)
             return float(losses.mean()) if len(y) else 0.0
         if not len(y):
             return 0.0
@@ -203,12 +216,12 @@ class TrainingStep:
         if self.start is not None:
             gradients.add_(parameters - self.start, alpha=self.settings.prox)
         if self.steps.gradients is not None:
-            _put("gradients", self.steps.gradients(gradients), gradients)
+            put("gradients", self.steps.gradients(gradients), gradients)
         if self.settings.clip is not None:
             clip(self.flat.gradients, self.settings.clip)
         self.descend()
         if self.steps.parameters is not None:
-            _put("parameters", self.steps.parameters(parameters), parameters)
+            put("parameters", self.steps.parameters(parameters), parameters)
 
     def descend(self) -> None:
         """The step of `torch.optim.SGD`, whose first use would import a compiler (1.2 s)."""
@@ -251,7 +264,8 @@ def per_sample_gradients(
     return rows, losses
 
 
-def _put(method: str, answer: Tensor, target: Tensor) -> None:
+def put(method: str, answer: Tensor, target: Tensor) -> None:
+    """Write what a method of the extensions answered with into `target`; PluginError if it does not fit."""
     if answer.shape != target.shape:
         shapes = f"{tuple(answer.shape)}, expected {tuple(target.shape)}"
         raise PluginError(f"{method} of a training step answered with a tensor of shape {shapes}")

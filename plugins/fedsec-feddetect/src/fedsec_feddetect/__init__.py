@@ -1,0 +1,1 @@
+"""Federated GANs under backdoor attack, and FedDetect (Jin and Li): a plugin of fedsec."""

@@ -1,0 +1,1 @@
+"""What scenarios name: frozen descriptions that import neither torch nor numpy."""

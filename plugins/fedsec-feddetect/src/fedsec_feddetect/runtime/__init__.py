@@ -1,0 +1,1 @@
+"""What the descriptions build: the components that take part in a federation."""

@@ -1,0 +1,33 @@
+"""The packaged scenario on embedded data: the loss tells, FedDetect acts, the trigger leaks or does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fedsec_core
+from fedsec_core.scenario import load
+
+
+@pytest.mark.timeout(900)  # a minute of one core; a machine that is shared may take its time
+def test_the_attack_shows_in_the_losses_and_feddetect_stops_it(tmp_path: Path) -> None:
+    result = fedsec_core.run("fedsec-feddetect:phantom", out=tmp_path)
+    assert [claim.verdict for claim in result.claims] == ["holds", "holds", "holds"]
+    (attacker,) = result.of().facts["attackers"]["fedgan-backdoor"]
+    columns = result.of("main").end["tables"]["generation.losses"]["columns"]
+    assert columns["round"] == list(range(1, 13))
+    verdicts = [event["verdicts"]["feddetect"] for event in result.of("feddetect").rounds[4:]]
+    assert all(verdict["flagged"][attacker] for verdict in verdicts)
+    # the control: what the same defence does to honest clients is measured, whatever it is
+    control = result.of("clean-feddetect").final
+    assert control["suppression.honest_entropy"] is not None
+    assert control["suppression.malicious_share"] is None
+    page = (result.folder / "report.html").read_text(encoding="utf-8")
+    assert "generation.progress" in page
+
+
+@pytest.mark.parametrize("name", ["blood", "blood-six", "blood-liar", "pneumonia"])
+def test_scenarios_of_the_page_are_fine(name: str) -> None:
+    experiment = load(f"fedsec-feddetect:{name}")
+    assert experiment.seeds == (1, 2, 3)
