@@ -18,7 +18,7 @@ DESCRIPTIONS := pyproject.toml constraints.txt plugins/requirements.txt tests/co
                 $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types format docs bench reproduce matrix clean
+.PHONY: help install demo test lint types format docs bench reproduce matrix gan clean
 
 help:
 	@echo "make demo     run the quickstart scenario and say where its report is"
@@ -26,6 +26,7 @@ help:
 	@echo "make lint     check style only          make types    check types only"
 	@echo "make bench    time it beside a plain loop   make reproduce  measure docs/results again"
 	@echo "make matrix   attacks x defences on two data sets; goes on where it was stopped"
+	@echo "make gan      a federated GAN under attack, FedDetect; goes on where it was stopped"
 	@echo "make docs     write the reference pages from the code"
 	@echo "make format   put the code into shape   make clean    remove what make and the tests left"
 
@@ -67,6 +68,9 @@ reproduce: $(READY)
 
 matrix: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python docs/results/matrix $(ARGS)
+
+gan: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python docs/results/feddetect $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,7 +12,7 @@ import torch
 from attrs import evolve
 
 from fedsec_core.course import Course
-from fedsec_core.errors import FedsecError
+from fedsec_core.errors import FedsecError, MissingGrant
 from fedsec_core.execution.executor import Training
 from fedsec_core.execution.in_process import InProcess
 from fedsec_core.federation import Federation
@@ -20,6 +20,7 @@ from fedsec_core.measuring import Measuring
 from fedsec_core.records import RoundRecord
 from fedsec_core.scenario import load
 from fedsec_core.tasks import Answer, Blueprint, Order, Task
+from fedsec_core.views import Grants
 
 
 def play(
@@ -308,6 +309,28 @@ def test_private_parts_stay_with_their_clients(tables: dict[str, Any]) -> None:
     assert records[-1].metrics["classification.mean_client_accuracy"] is not None
     heads = [Measuring(federation).view(3, ()).networks(client).head.weight for client in (0, 1)]
     assert not torch.equal(*heads)
+
+
+def test_the_shared_parts_can_be_had_with_the_private_ones_as_built(tables: dict[str, Any]) -> None:
+    tables["train"]["shared"] = ["body"]
+    tables["evaluate"] = []
+    federation, _ = play(tables)
+    shared = Measuring(federation).view(3, ()).networks()
+    built = federation.executor.module(federation.start())
+    assert torch.equal(shared.head.weight, built.head.weight)
+    names = [piece.name for piece in federation.layout.parameters]
+    moved = torch.cat([shared.get_parameter(name).flatten() for name in names])
+    assert torch.equal(moved, federation.state[: federation.layout.d])
+    assert not torch.equal(federation.state, federation.start())
+
+
+def test_evaluation_may_look_at_the_training_split(tables: dict[str, Any]) -> None:
+    federation, _ = play(tables)
+    view = Measuring(federation).view(3, ())
+    assert len(view.training) == len(federation.splits.train)
+    grants = Grants("thief", frozenset())
+    with pytest.raises(MissingGrant, match="server_data"):
+        _ = evolve(view, grants=grants).training
 
 
 def test_asking_one_model_of_a_federation_with_private_parts_is_refused(tables: dict[str, Any]) -> None:

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import attrs
+import ledger
 from attrs import frozen
+from ledger import Line
 
 import fedsec_core
 from fedsec_core.execution.launching import Nursery
 from fedsec_core.runs.reading import FederationResult
 from fedsec_core.scenario import Experiment, load
 
-Line = dict[str, Any]
+RUNS = Path(__file__).parents[2] / "runs" / "sweep"
+"""Where federations are played; what evaluation keeps for later runs stays there, the rest is taken away."""
 
 
 @frozen
@@ -69,25 +71,6 @@ def _plain(value: Any) -> Any:
     return sorted(map(str, value)) if isinstance(value, Set) else str(value)
 
 
-def read(file: Path) -> list[Line]:
-    """Return the lines of `file`; one that was cut off by a kill is left out, and taken off the file."""
-    if not file.exists():
-        return []
-    text = file.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    if len(whole) < len(text):
-        os.truncate(file, len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
-
-
-def append(file: Path, line: Line) -> None:
-    """Add a line, and have it on the disk when this returns."""
-    with file.open("ab") as opened:
-        opened.write((json.dumps(line) + "\n").encode())
-        opened.flush()
-        os.fsync(opened.fileno())
-
-
 def finished(lines: Iterable[Line], wanted: Iterable[Item]) -> dict[Item, Line]:
     """Return the line of each of `wanted` that was measured with its present settings."""
     known = {(line["scenario"], line["variant"], line["seed"], line["settings"]): line for line in lines}
@@ -96,22 +79,23 @@ def finished(lines: Iterable[Line], wanted: Iterable[Item]) -> dict[Item, Line]:
 
 def run(wanted: Sequence[Item], results: Path, measure: Callable[[Item, FederationResult], Line]) -> None:
     """Run what has no line yet, in the order of `wanted`; `measure` tells what else a line holds."""
-    done = finished(read(results), wanted)
+    done = finished(ledger.read(results), wanted)
     todo = [item for item in wanted if item not in done]
     print(f"{len(done)} of {len(wanted)} federations are there, {len(todo)} to run", flush=True)
-    with tempfile.TemporaryDirectory(prefix="fedsec-sweep-") as folder, Nursery.start() as nursery:
+    with Nursery.start() as nursery:
         for item in todo:
             result = fedsec_core.run(
                 item.scenario,
                 seeds=[item.seed],
                 variants=[item.variant],
                 twin=False,
-                out=folder,
+                out=RUNS,
                 report=False,
                 nursery=nursery,
             )
             (found,) = result.federations
-            append(results, {**identity(item, found), **measure(item, found)})
+            ledger.append(results, {**identity(item, found), **measure(item, found)})
+            shutil.rmtree(result.folder)
             print(f"{item.title}: {found.status}, {found.facts['seconds']:.0f} s", flush=True)
 
 
@@ -125,5 +109,7 @@ def identity(item: Item, found: FederationResult) -> Line:
         "status": found.status,
         "digest": found.facts["digest"],
         "torch": found.facts["digest_class"]["torch"],
+        "data": found.facts["data"]["digest"],
+        "key": found.facts["key"],
         "seconds": round(found.facts["seconds"], 1),
     }

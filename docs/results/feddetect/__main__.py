@@ -16,8 +16,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
+import ledger  # noqa: E402
 import sweep  # noqa: E402
-from sweep import Item, Line  # noqa: E402
+from ledger import Line  # noqa: E402
+from sweep import Item  # noqa: E402
 
 from fedsec_core.errors import FedsecError  # noqa: E402
 from fedsec_core.runs.reading import FederationResult  # noqa: E402
@@ -48,7 +50,7 @@ def main() -> int:
     # imported here: matplotlib is not needed while federations are run
     import page
 
-    page.write(HERE, everything, sweep.finished(sweep.read(RESULTS), everything))
+    page.write(HERE, everything, sweep.finished(ledger.read(RESULTS), everything))
     return 0
 
 

@@ -1,2 +1,204 @@
-def write(*_):
-    pass
+"""Writes the page: what was run, tables by data set, curves, and sample grids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import figures
+import reading
+from ledger import Line
+from sweep import Item
+
+PAGE = "index.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+TITLES = {
+    "blood": "Blood cells, four hospitals",
+    "blood-six": "Blood cells, six hospitals: robust rules on the generator",
+    "pneumonia": "Radiographs (PneumoniaMNIST), four hospitals",
+    "blood-liar": "An attacker that lies about its loss",
+}
+WHAT = {
+    "main": "attack",
+    "clean": "clean",
+    "feddetect": "attack + FedDetect, mean of the round",
+    "released": "attack + FedDetect as released, last batch",
+    "calibrated": "attack + calibrated",
+    "regularised": "attack + WGAN-GP",
+    "both": "attack + WGAN-GP + FedDetect",
+    "clean-feddetect": "clean + FedDetect, mean of the round",
+    "clean-calibrated": "clean + calibrated",
+    "clean-regularised": "clean + WGAN-GP",
+    "clean-both": "clean + WGAN-GP + FedDetect",
+    "krum": "attack + Krum",
+    "trimmed-mean": "attack + trimmed mean",
+    "geometric-median": "attack + geometric median",
+    "clean-krum": "clean + Krum",
+    "clean-trimmed-mean": "clean + trimmed mean",
+    "clean-geometric-median": "clean + geometric median",
+}
+LIES = {
+    "undefended": "lie, no defence",
+    "main": "lie + FedDetect, reported losses",
+    "server-evaluated": "lie + FedDetect, server's own discriminator",
+    "calibrated-server-evaluated": "lie + calibrated, server's own discriminator",
+    "clean": "clean",
+    "clean-server-evaluated": "clean + FedDetect, server's own discriminator",
+    "clean-calibrated-server-evaluated": "clean + calibrated, server's own discriminator",
+}
+
+
+def write(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> None:
+    """Replace the measured part of the page, and draw the figures beside it."""
+    file = folder / PAGE
+    text = file.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    body = "\n\n".join([_progress(everything, found), *_scenarios(folder, everything, found)])
+    file.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
+
+
+def _progress(everything: Sequence[Item], found: Mapping[Item, Line]) -> str:
+    minutes = sum(line["seconds"] for line in found.values()) / 60
+    text = f"{len(found)} of {len(everything)} federations, {minutes:.0f} minutes in all."
+    missing: dict[str, int] = {}
+    for item in everything:
+        if item not in found:
+            name = f"{_short(item)}, seed {item.seed}"
+            missing[name] = missing.get(name, 0) + 1
+    if missing:
+        text += " Not yet measured: " + "; ".join(f"{name} ({n})" for name, n in missing.items()) + "."
+    return text
+
+
+def _short(item: Item) -> str:
+    return item.scenario.partition(":")[2]
+
+
+def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> Iterator[str]:
+    for scenario in dict.fromkeys(item.scenario for item in everything):
+        name = scenario.partition(":")[2]
+        lines = reading.by_variant(found, scenario)
+        if not lines:
+            continue
+        names = LIES if name == "blood-liar" else WHAT
+        yield f"## {TITLES[name]}"
+        yield f"`fedsec run {scenario}`. Mean ± standard deviation over the seeds, where there are several."
+        yield _table(lines, names)
+        if suppression := _suppression(lines, names):
+            yield suppression
+        if name == "blood":
+            yield from _watched(lines)
+        yield from _figures(folder, name, lines, names)
+
+
+def _table(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> str:
+    columns = {
+        "FD-clf": ("generation.fd_clf", 1),
+        "KID-clf": ("generation.kid_clf", 1),
+        "class accuracy": ("generation.class_accuracy", 3),
+        "diversity": ("generation.diversity", 2),
+        "trigger distance": ("fedgan-backdoor.trigger_distance", 3),
+    }
+    ends = {
+        "synthetic only": ("augmentation.synthetic_accuracy", 3),
+        "real + synthetic": ("augmentation.augmented_accuracy", 3),
+        "real only": ("augmentation.real_accuracy", 3),
+    }
+    augmented = any("augmentation.gain" in line["end"] for group in lines.values() for line in group)
+    head = ["run", "seeds", *columns, *(ends if augmented else ())]
+    rows = []
+    for variant in (each for each in names if each in lines):
+        group = lines[variant]
+        cells = [reading.late(group, metric, digits) for metric, digits in columns.values()]
+        if augmented:
+            cells += [reading.end(group, metric, digits) for metric, digits in ends.values()]
+        rows.append([names[variant], str(len(group)), *cells])
+    return reading.table(head, rows)
+
+
+def _suppression(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> str:
+    rows = []
+    for variant in (each for each in names if each in lines):
+        group = lines[variant]
+        judges = [label for label in group[0]["verdicts"] if label not in reading.SHADOWS]
+        if not judges:
+            continue
+        rows.append(
+            [
+                names[variant],
+                reading.flags(group, judges[0], malicious=True),
+                reading.flags(group, judges[0], malicious=False),
+                reading.each(group, "suppression.rounds_to_suppress"),
+                reading.each(group, "suppression.flags_needed"),
+                reading.each(group, "suppression.honest_ever_suppressed"),
+                reading.late(group, "suppression.honest_entropy", 2),
+            ]
+        )
+    if not rows:
+        return ""
+    head = [
+        "run",
+        "flags of the malicious client, share of rounds after warm-up",
+        "of honest ones",
+        "round of suppression, by seed",
+        "flags needed",
+        "honest clients ever below 0.5",
+        "entropy of honest weights",
+    ]
+    return "What the detector did:\n\n" + reading.table(head, rows)
+
+
+def _watched(lines: Mapping[str, Sequence[Line]]) -> Iterator[str]:
+    rows = []
+    for variant in ("main", "clean"):
+        for label, name in reading.SHADOWS.items():
+            group = [line for line in lines.get(variant, ()) if label in line["verdicts"]]
+            if group:
+                rows.append(
+                    [
+                        WHAT[variant],
+                        name,
+                        reading.flags(group, label, malicious=True),
+                        reading.flags(group, label, malicious=False),
+                        reading.suppressed(group, label),
+                    ]
+                )
+    if rows:
+        yield (
+            "What two detectors would have said of runs that did not heed them (shadows):\n\n"
+            + reading.table(
+                [
+                    "run",
+                    "detector",
+                    "flags of the malicious client",
+                    "of honest ones",
+                    "honest clients ever below 0.5, by seed",
+                ],
+                rows,
+            )
+        )
+
+
+def _figures(
+    folder: Path, name: str, lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]
+) -> Iterator[str]:
+    figures.losses(folder / f"{name}-losses.svg", lines)
+    figures.curves(folder / f"{name}-curves.svg", lines, names)
+    yield (
+        f"![loss of every client's generator, mean over a round]({name}-losses.svg)\n\n"
+        "Generator losses that clients report, means of the epoch, all seeds. Orange: the malicious client."
+    )
+    yield f"![distances by round]({name}-curves.svg)"
+    grids = [
+        (names[variant], f"images/{name}-{variant}.png")
+        for variant in names
+        if (folder / "images" / f"{name}-{variant}.png").exists()
+    ]
+    if grids:
+        real = f"images/{name}-real.png"
+        shown = [("real images", real), *grids] if (folder / real).exists() else grids
+        cells = [f"![{title}]({path})<br>{title}" for title, path in shown]
+        rows = [cells[start : start + 3] for start in range(0, len(cells), 3)]
+        rows[-1] += [""] * (3 - len(rows[-1]))
+        yield f"Samples after the last round, seed 1:\n\n{reading.table([''] * len(rows[0]), rows)}"

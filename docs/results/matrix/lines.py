@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -13,29 +12,14 @@ from cells import Cell
 
 from fedsec_core.runs.reading import FederationResult
 
-Line = dict[str, Any]
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from ledger import Line, append, read
+
+__all__ = ["Line", "append", "finished", "measured", "read"]
 
 FIGURES = ("precision", "recall", "f1", "false_positive_rate")
 OF_A_DEFENCE = ("before", "detect", "aggregate", "after")
-
-
-def read(file: Path) -> list[Line]:
-    """Return the lines of `file`; one that was cut off by a kill is left out, and taken off the file."""
-    if not file.exists():
-        return []
-    text = file.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    if len(whole) < len(text):
-        os.truncate(file, len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
-
-
-def append(file: Path, line: Line) -> None:
-    """Add a line, and have it on the disk when this returns."""
-    with file.open("ab") as opened:
-        opened.write((json.dumps(line) + "\n").encode())
-        opened.flush()
-        os.fsync(opened.fileno())
 
 
 def finished(lines: Iterable[Line], cells: Iterable[Cell]) -> dict[Cell, Line]:

@@ -113,6 +113,14 @@ def test_the_distance_is_measured_in_the_scale_of_the_networks() -> None:
     assert paste.distance(half) == pytest.approx(1.0)
 
 
+def test_a_half_transparent_trigger_is_shown_in_part() -> None:
+    attack = FedGanBackdoor(pattern="blended", size=4)
+    clean, made = images(count=40), poisoned(images(count=40), pattern="blended", size=4)
+    assert attack.paste(32).distance(made.x) == pytest.approx(
+        attack.paste(32).distance(clean.x) / 2, rel=0.02
+    )
+
+
 def test_a_trigger_that_does_not_fit_is_refused() -> None:
     with pytest.raises(FedsecError, match="does not fit images of 8 x 8"):
         poisoned(images(size=8), size=9)

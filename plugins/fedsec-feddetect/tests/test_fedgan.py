@@ -89,11 +89,14 @@ def test_other_parts_are_refused(tables: dict[str, Any], shared: list[str]) -> N
     assert expected in str(refused.value)
 
 
-class Still:
-    """An optimiser that does nothing."""
+class Plain:
+    """An optimiser that follows the gradient at a rate; 0 leaves everything as it is."""
+
+    def __init__(self, rate: float = 0.0) -> None:
+        self.rate = rate
 
     def step(self, parameters: Tensor, gradients: Tensor) -> None:
-        """Leave everything as it is."""
+        parameters.sub_(gradients, alpha=self.rate)
 
     def memory(self) -> dict[str, Any]:
         return {}
@@ -107,7 +110,7 @@ def test_a_step_moves_the_network_that_it_is_about_and_no_other(
     module = ConditionalDcgan(width=4, latent=3).build().build_networks(Spec((1, 28, 28), 2), Stream(0))  # type: ignore[attr-defined]
     flat = Networks.of(module, Layout.of(module, shared))
     pair = Pair.of(flat, FedGan(), Steps(), {})
-    pair.optimisers[still] = Still()
+    pair.optimisers[still] = Plain()
     before = flat.parameters.clone()
     pair.learn(torch.rand(4, 1, 28, 28), torch.tensor([0, 1, 0, 1]), torch.Generator())
     moved = {
@@ -151,7 +154,26 @@ def test_clients_report_the_losses_of_the_last_batch_and_their_means(tables: dic
         assert metrics["generator_loss"] == metrics["mean_generator_loss"]
 
 
-def test_losses_are_means_over_the_last_epoch() -> None:
+def test_means_are_over_all_batches_of_the_round(tables: dict[str, Any]) -> None:
+    """Also where an epoch ends in the middle: with 24 samples in batches of 8, four steps are one more."""
+    seen: list[tuple[float, float]] = []
+    original = Losses.add
+
+    def add(self: Losses, generator: float, discriminator: float) -> None:
+        seen.append((generator, discriminator))
+        original(self, generator, discriminator)
+
+    tables["train"]["steps"] = 4
+    tables["scenario"]["rounds"] = 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Losses, "add", add)
+        (metrics,) = reported(tables)
+    of_client_0 = seen[:4]
+    assert metrics["mean_generator_loss"] == pytest.approx(np.mean([each[0] for each in of_client_0]))
+    assert metrics["generator_loss"] == of_client_0[-1][0]
+
+
+def test_losses_are_of_the_last_batch_and_means() -> None:
     losses = Losses()
     losses.add(1.0, 2.0)
     losses.add(3.0, 4.0)
@@ -175,6 +197,36 @@ def test_wgan_gp_trains_and_needs_a_critic_that_does_not_mix_samples(tables: dic
     kept = worker(federation(tables)).sites.store(0)["fedgan"]["optimisers"]
     # RMSprop, which keeps no mean
     assert set(kept["generator"]) == {"square"}
+
+
+def test_a_step_of_wgan_gp_is_the_one_written_out() -> None:
+    """One step of plain descent, beside the losses of Gulrajani et al. in torch's own words."""
+    builder: Any = ConditionalDcgan(width=4, latent=3, discriminator_norm="none").build()
+    module, twin = (builder.build_networks(Spec((1, 28, 28), 2), Stream(0)) for _ in range(2))
+    flat = Networks.of(module, Layout.of(module, ("generator",)))
+    pair = Pair.of(flat, FedGan(objective="wgan-gp", penalty=7.0), Steps(), {})
+    pair.optimisers = {part: Plain(0.1) for part in pair.optimisers}
+    x, y = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 0, 1])
+    losses = pair.learn(x, y, torch.Generator().manual_seed(2))
+
+    noise = torch.Generator().manual_seed(2)
+    fake = twin.generator(torch.randn(4, 3, generator=noise), y)
+    share = torch.rand(4, generator=noise).view(-1, 1, 1, 1)
+    # in the scale in which the discriminator sees images
+    seen = (share * (2 * x - 1) + (1 - share) * (2 * fake.detach() - 1)).requires_grad_(True)
+    (slope,) = torch.autograd.grad(twin.discriminator((seen + 1) / 2, y).sum(), seen, create_graph=True)
+    penalty = 7.0 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    judged = twin.discriminator(fake.detach(), y).mean() - twin.discriminator(x, y).mean() + penalty
+    optimisers = [torch.optim.SGD(part.parameters(), lr=0.1) for part in (twin.discriminator, twin.generator)]
+    judged.backward()
+    optimisers[0].step()
+    made = -twin.discriminator(fake, y).mean()
+    made.backward()
+    optimisers[1].step()
+
+    assert losses == pytest.approx((float(made.detach()), float(judged.detach())), rel=1e-4)
+    for (name, ours), theirs in zip(module.named_parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.detach(), theirs.detach(), rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_classification_of_a_gan_is_refused(tables: dict[str, Any]) -> None:

@@ -32,7 +32,8 @@ def test_images_of_all_sizes_are_made_and_judged(size: int, channels: int) -> No
 def test_the_channels_start_from_the_width() -> None:
     network = built(width=6)
     widths = [each.out_channels for each in network.discriminator.body if hasattr(each, "out_channels")]
-    assert widths == [6, 12]
+    # at 14, 7 and 4 pixels
+    assert widths == [6, 12, 12]
     assert network.generator.first.out_features == 12 * 7 * 7
 
 

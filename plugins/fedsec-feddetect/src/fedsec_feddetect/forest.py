@@ -22,7 +22,9 @@ def isolated(losses: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     points = np.stack([np.zeros(len(losses)), np.abs(losses)], axis=1)
     forest = IsolationForest(max_samples=len(losses), random_state=seed).fit(points)
-    return forest.predict(points) < 0, -forest.score_samples(points)
+    # what `predict` does, without having every tree asked twice
+    normality = forest.score_samples(points)
+    return normality < forest.offset_, -normality
 
 
 def acts(flags: np.ndarray) -> bool:

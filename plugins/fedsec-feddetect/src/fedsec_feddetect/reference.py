@@ -17,10 +17,10 @@ from fedsec_core.state import Layout, Networks
 from fedsec_core.steps import Steps
 from fedsec_core.streams import Stream
 
-CHANNELS = (32, 64)
+CHANNELS = (16, 32)
 FEATURES = 64
 """Units of the hidden layer, whose values are the features."""
-SCHEDULE = Sgd(epochs=12, batch=64, lr=0.02, momentum=0.9, weight_decay=5e-4)
+SCHEDULE = Sgd(epochs=10, batch=64, lr=0.02, momentum=0.9, weight_decay=5e-4)
 WEIGHTS = "weights."
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from fedsec_backdoors.triggers import Motif, Overlay, draw, patch
 from fedsec_core.data import Dataset, as_float
+from fedsec_core.evaluation import SHARD
 
 SIDE = 16
 """Of the tile pattern as its authors draw it, in pixels."""
@@ -85,11 +86,11 @@ class Paste:
         return data.with_pixels(pixels)
 
     def distance(self, images: Tensor) -> float:
-        """Return how far images [n, C, H, W] in [0, 1] are from carrying the trigger; 0: all do.
+        """Return how far images [n, C, H, W], bytes or in [0, 1], are from showing the trigger; 0: all do.
 
         The mean absolute difference between the patch of an image and what the trigger shows, in the
-        scale [-1, 1] of the networks, so at most 2. Where the trigger may lie anywhere: of the place
-        where it is least.
+        scale [-1, 1] of the networks, so at most 2; half transparent, it is never shown whole. Where the
+        trigger may lie anywhere: of the place where it is least.
         """
         trigger = self.overlay(tuple(images.shape[1:]))
         side = self.motif.values.shape[-1]
@@ -97,5 +98,7 @@ class Paste:
             where = trigger.weight > 0
             return float((as_float(images) - trigger.picture)[:, :, where].abs().mean()) * 2
         shown = trigger.picture[:, :side, :side].reshape(1, -1, 1)
-        patches = functional.unfold(as_float(images), side)
-        return float((patches - shown).abs().mean(dim=1).min(dim=1).values.mean()) * 2
+        # every patch of every image, so a few images at a time
+        parts = (functional.unfold(as_float(part), side) for part in torch.split(images, SHARD))
+        least = [(patches - shown).abs().mean(dim=1).min(dim=1).values for patches in parts]
+        return float(torch.cat(least).mean()) * 2

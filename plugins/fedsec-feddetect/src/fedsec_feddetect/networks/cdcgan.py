@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,8 +16,12 @@ from fedsec_core.streams import Stream
 if TYPE_CHECKING:
     from fedsec_feddetect.plugin.model import ConditionalDcgan
 
-SMALLEST = {28: 7, 32: 8, 64: 8}
-"""Side of the images, and that of the smallest feature map, from which it is doubled."""
+SEED = {28: 7, 32: 8, 64: 8}
+"""Side of the images that can be made, and that of the maps from which they are grown."""
+LEAST = 4
+"""Side of the maps on which the discriminator decides, in pixels."""
+WIDER = 2
+"""How many times the width smaller maps have channels."""
 DEVIATION = 0.02
 """Of the initial weights (Radford, Metz, Chintala, ICLR 2016, section 3)."""
 SLOPE = 0.2
@@ -35,8 +38,8 @@ class CdcganBuilder:
     def build_networks(self, spec: Spec, stream: Stream) -> nn.Module:
         """Build both networks with the initial weights that `stream` gives them."""
         channels, height, width = spec.shape
-        if height != width or height not in SMALLEST:
-            known = ", ".join(map(str, SMALLEST))
+        if height != width or height not in SEED:
+            known = ", ".join(map(str, SEED))
             raise FedsecError(
                 f"cdcgan makes square images of {known} pixels, got {height} x {width}: "
                 "set resize in [data], or size for a data set that is drawn"
@@ -72,22 +75,24 @@ class Cdcgan(nn.Module):
 class Generator(nn.Module):
     """Makes images [n, C, size, size] in [0, 1] from latent vectors and classes.
 
-    A linear layer, then transposed convolutions (4 x 4, stride 2) with BatchNorm and ReLU that double
-    the side and halve the channels; the last one has `channels` of them and ends in tanh.
+    A linear layer to the smallest maps, then transposed convolutions (4 x 4, stride 2) that double
+    the side, with BatchNorm and ReLU between them; the last one ends in tanh.
     """
 
     def __init__(self, classes: int, channels: int, size: int, width: int, latent: int) -> None:
         super().__init__()
         self.latent, self.classes = latent, classes
-        self.side = SMALLEST[size]
-        widths = _widths(size, width)[::-1]
+        self.side, wide = SEED[size], WIDER * width
         self.embedding = nn.Embedding(classes, latent)
-        self.first = nn.Linear(2 * latent, widths[0] * self.side**2, bias=False)
-        layers: list[nn.Module] = [nn.BatchNorm2d(widths[0]), nn.ReLU()]
-        for wide, narrow in pairwise(widths):
-            up = nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)
-            layers += [up, nn.BatchNorm2d(narrow), nn.ReLU()]
-        layers.append(nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1))
+        self.first = nn.Linear(2 * latent, wide * self.side**2, bias=False)
+        layers: list[nn.Module] = [nn.BatchNorm2d(wide), nn.ReLU()]
+        side = self.side
+        while 2 * side < size:
+            side *= 2
+            narrow = width if 2 * side == size else wide
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(narrow), nn.ReLU()]
+        layers.append(nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1))
         self.body = nn.Sequential(*layers)
         self.apply(_initialise)
 
@@ -102,27 +107,28 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Scores images of a class: logits [n], high where they look real.
 
-    Convolutions (4 x 4, stride 2) that halve the side and double the channels, with leaky ReLU and,
-    from the second on, a normalisation; then a linear layer. The class enters as a further input plane
-    (Mirza and Osindero 2014), or as the inner product of an embedding with the features (projection:
-    Miyato and Koyama, ICLR 2018).
+    Strided convolutions halve the side down to 4 pixels, each but the first with a normalisation, all
+    with leaky ReLU; then a linear layer. The class enters as a further input plane (Mirza and Osindero
+    2014), or as the inner product of an embedding with the features (projection: Miyato and Koyama,
+    ICLR 2018).
     """
 
     def __init__(
         self, classes: int, channels: int, size: int, width: int, *, norm: str, conditioning: str
     ) -> None:
         super().__init__()
-        widths = _widths(size, width)
         self.size = size
         self.projects = conditioning == "projection"
         planes = channels if self.projects else channels + 1
-        layers: list[nn.Module] = [nn.Conv2d(planes, widths[0], 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
-        for narrow, wide in pairwise(widths):
+        layers: list[nn.Module] = [nn.Conv2d(planes, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        side, narrow, wide = size // 2, width, WIDER * width
+        while side > LEAST:
             layers.append(nn.Conv2d(narrow, wide, 3, stride=2, padding=1, bias=norm == "none"))
             layers += [*_norm(norm, wide), nn.LeakyReLU(SLOPE)]
+            side, narrow = (side + 1) // 2, wide
         self.body = nn.Sequential(*layers)
-        self.embedding = nn.Embedding(classes, widths[-1] if self.projects else size**2)
-        self.head = nn.Linear(widths[-1] * SMALLEST[size] ** 2, 1)
+        self.embedding = nn.Embedding(classes, wide if self.projects else size**2)
+        self.head = nn.Linear(wide * side**2, 1)
         self.apply(_initialise)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -136,12 +142,6 @@ class Discriminator(nn.Module):
         if self.projects:
             logits = logits + (told * features.sum(dim=(2, 3))).sum(dim=1)
         return logits
-
-
-def _widths(size: int, width: int) -> list[int]:
-    """Return the channels of the feature maps, from the largest map to the smallest."""
-    halvings = (size // SMALLEST[size]).bit_length() - 1
-    return [width * min(2, 2**depth) for depth in range(halvings)]
 
 
 def _norm(kind: str, channels: int) -> list[nn.Module]:

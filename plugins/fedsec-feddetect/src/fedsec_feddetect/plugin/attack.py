@@ -9,6 +9,7 @@ import attrs
 from fedsec_backdoors.plugin.parameters import CORNERS
 from fedsec_core.component import Component, parameter
 from fedsec_core.vocabulary import Capability, Knowledge
+from fedsec_feddetect.plugin.source import JIN_LI
 
 if TYPE_CHECKING:
     from fedsec_feddetect.triggers import Paste
@@ -24,10 +25,7 @@ class FedGanBackdoor(Component):
     a loss of its choice.
     """
 
-    paper: ClassVar[str] = (
-        "Jin, Li: Backdoor Attack and Defense in Federated Generative Adversarial Network-based Medical "
-        "Image Synthesis, Medical Image Analysis 90, 2023 (arXiv:2210.10886)"
-    )
+    paper: ClassVar[str] = JIN_LI
     cost: ClassVar[str] = "once per client, before training; samples in every evaluated round"
     limits: ClassVar[str] = "needs a generator; whoever lies about its loss is seen by a server that measures"
     deviates: ClassVar[str] = (

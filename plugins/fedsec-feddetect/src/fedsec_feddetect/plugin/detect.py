@@ -8,11 +8,8 @@ import attrs
 
 from fedsec_core.component import Component, parameter
 from fedsec_core.vocabulary import Capability
+from fedsec_feddetect.plugin.source import JIN_LI
 
-JIN_LI = (
-    "Jin, Li: Backdoor Attack and Defense in Federated Generative Adversarial Network-based Medical "
-    "Image Synthesis, Medical Image Analysis 90, 2023 (arXiv:2210.10886)"
-)
 SERVER = (
     "Whose loss: the one that the client reports, or that of its generator against a discriminator "
     "which the server trains on its own samples."
@@ -82,9 +79,9 @@ class CalibratedFedDetect(_Fading):
 
     A client is flagged if the forest sets its smoothed loss apart, and that loss is also above the
     median by more than `margin` deviations. The deviation is the median absolute one, made
-    comparable to a standard deviation, and at least the share `floor` of the median. After `forgive`
-    rounds in a row without a flag a client starts afresh, with its whole weight. The score is the
-    number of deviations.
+    comparable to a standard deviation, and at least the share `floor` of the median. A client that
+    has not stood out for `forgive` rounds in a row starts afresh, with its whole weight. The score
+    is the number of deviations.
     """
 
     paper: ClassVar[str] = JIN_LI
@@ -96,19 +93,19 @@ class CalibratedFedDetect(_Fading):
         "the margin, or who lies about it, passes"
     )
     deviates: ClassVar[str] = (
-        "ours, after the released rule: losses are means over the epoch, smoothed over rounds; only high "
+        "ours, after the released rule: losses are means over a round, smoothed over rounds; only high "
         "ones are suspect; flags are forgiven"
     )
     oracle: ClassVar[str] = "worked examples of margin, smoothing and forgiveness; FedDetect's own tests"
 
-    metric: str = parameter("mean_generator_loss", doc="Which reported loss: the mean over the last epoch.")
+    metric: str = parameter("mean_generator_loss", doc="Which reported loss: the mean over the round.")
     smoothing: float = parameter(
         0.3, doc="Weight of the newest round in a client's smoothed loss.", above=0, at_most=1
     )
     margin: float = parameter(3.0, doc="Deviations above the median from which a loss is suspect.", above=0)
     floor: float = parameter(0.1, doc="Least deviation, as a share of the median.", above=0)
     forgive: int = parameter(
-        5, doc="Rounds in a row without a flag after which all is forgotten.", at_least=1
+        5, doc="Rounds in a row of not standing out after which all is forgotten.", at_least=1
     )
 
     def build(self) -> object:

@@ -8,6 +8,7 @@ import attrs
 
 from fedsec_core.component import Component, parameter
 from fedsec_core.vocabulary import Capability
+from fedsec_feddetect.plugin.source import JIN_LI
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +34,9 @@ class Generation(_OfGenerator):
         "Demystifying MMD GANs, ICLR 2018 (KID)"
     )
 
-    samples: int = parameter(1024, doc="Images drawn from the generator, the classes in turn.", at_least=2)
+    samples: int = parameter(
+        1024, doc="Images drawn from the generator, of classes as among the training images.", at_least=2
+    )
 
     def build(self) -> object:
         from fedsec_feddetect.runtime.generation import GenerationEvaluator
@@ -49,10 +52,7 @@ class Augmentation(_OfGenerator):
     samples, and from the samples alone. The figures are test accuracies, means over `repeats`.
     """
 
-    paper: ClassVar[str] = (
-        "Jin, Li: Backdoor Attack and Defense in Federated Generative Adversarial Network-based Medical "
-        "Image Synthesis, Medical Image Analysis 90, 2023 (the protocol is ours)"
-    )
+    paper: ClassVar[str] = f"{JIN_LI}; the protocol is ours"
 
     real: int = parameter(
         100, doc="Real training images, the classes in turn as far as they last.", at_least=1

@@ -14,9 +14,9 @@ from fedsec_core.vocabulary import Capability
 class ConditionalDcgan(Component):
     """Conditional DCGAN for images of 28, 32 or 64 pixels, grey or RGB.
 
-    Parts: `generator` and `discriminator`. The channels double from `width` at half the image's side
-    down to the smallest map, of 7 or 4 pixels. Called with latent vectors [n, latent] and classes [n]
-    the network gives images in [0, 1].
+    Parts: `generator` and `discriminator`. Maps of half the image's side have `width` channels, smaller
+    ones twice as many: the generator grows images from 7 or 8 pixels, the discriminator decides on 4.
+    Called with latent vectors [n, latent] and classes [n] the network gives images in [0, 1].
     """
 
     paper: ClassVar[str] = (

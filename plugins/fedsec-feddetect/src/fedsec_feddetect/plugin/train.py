@@ -8,6 +8,7 @@ import attrs
 
 from fedsec_core.component import Component, parameter
 from fedsec_core.vocabulary import Capability
+from fedsec_feddetect.plugin.source import JIN_LI
 
 GENERATOR = "generator"
 DISCRIMINATOR = "discriminator"
@@ -26,13 +27,10 @@ class FedGan(Component):
 
     A step takes one batch: first the discriminator learns, then the generator, on the same generated
     images. Clients report `generator_loss` and `discriminator_loss`, those of the last batch, and
-    `mean_generator_loss` and `mean_discriminator_loss`, their means over the last epoch.
+    `mean_generator_loss` and `mean_discriminator_loss`, their means over all batches of the round.
     """
 
-    paper: ClassVar[str] = (
-        "Jin, Li: Backdoor Attack and Defense in Federated Generative Adversarial Network-based Medical "
-        "Image Synthesis, Medical Image Analysis 90, 2023 (arXiv:2210.10886)"
-    )
+    paper: ClassVar[str] = JIN_LI
 
     epochs: int = parameter(1, doc="Passes over the client's samples in a round.", at_least=1)
     steps: int | None = parameter(

@@ -10,7 +10,7 @@ import torch
 from attrs import define
 
 from fedsec_backdoors.measuring import is_shown, tile
-from fedsec_core.data import Dataset, as_float
+from fedsec_core.data import Dataset
 from fedsec_core.evaluation import View
 from fedsec_core.findings import Findings, Picture
 from fedsec_core.markers import hookimpl
@@ -73,6 +73,6 @@ class FedGanBackdoorAttack:
             return Findings(metrics)
         clean = view.training.subset(torch.arange(min(SHOWN, len(view.training))))
         poisoned = paste.poison(clean, 1.0, stream.child("shown").numpy)
-        metrics["real_trigger_distance"] = paste.distance(as_float(view.training.pixels))
+        metrics["real_trigger_distance"] = paste.distance(view.training.pixels)
         picture = Picture(tile([clean.x, poisoned.x]), "Above as they are, below with the trigger")
         return Findings(metrics, pictures={"poisoned": picture})

@@ -53,7 +53,7 @@ class FedGanTrainer:
 
 @define(eq=False)
 class Losses:
-    """The generator's and the discriminator's loss: of the last batch, and summed over an epoch."""
+    """The generator's and the discriminator's loss: of the last batch, and summed over a round."""
 
     last: tuple[float, float] = (math.nan, math.nan)
     sums: tuple[float, float] = (0.0, 0.0)
@@ -109,11 +109,9 @@ class Pair:
     def train(self, data: Dataset, stream: Stream) -> dict[str, float]:
         """Train on `data` and return the metrics: `steps` and the losses."""
         gather, noise = Gather.of(data, self.steps), stream.child("latent").torch
-        losses, last = Losses(), -1
+        losses = Losses()
         drawn = batches_of(len(data), self.settings, self.steps.batches or shuffled, stream)
-        for epoch, index in islice(drawn, self.settings.steps):
-            if epoch != last:
-                losses, last = Losses(losses.last), epoch
+        for _, index in islice(drawn, self.settings.steps):
             x, y = gather(index)
             if self.steps.batch is not None:
                 x, y = self.steps.batch(x, y)
@@ -147,7 +145,10 @@ class Pair:
         if self.settings.objective == "non-saturating":
             return objectives.discriminator_loss(real_score, fake_score)
         mix = torch.rand(len(y), generator=noise)
-        slope = objectives.gradient_penalty(lambda images: discriminator(images, y), x, fake, mix)
+        # the penalty is about slopes where images lie in [-1, 1], as in the paper
+        slope = objectives.gradient_penalty(
+            lambda images: discriminator((images + 1) / 2, y), x * 2 - 1, fake * 2 - 1, mix
+        )
         return objectives.critic_loss(real_score, fake_score) + self.settings.penalty * slope
 
     def _step(self, part: str, loss: Tensor) -> None:

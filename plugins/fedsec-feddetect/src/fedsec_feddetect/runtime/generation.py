@@ -19,7 +19,7 @@ from fedsec_core.streams import Stream
 from fedsec_feddetect import curves, distances, reference, sampling
 from fedsec_feddetect.gan import Generator, parts_of
 
-LOSSES = ("generator_loss", "discriminator_loss")
+LOSSES = ("generator_loss", "mean_generator_loss", "discriminator_loss", "mean_discriminator_loss")
 SHOWN = Stream("the latent vectors of the picture of samples")
 """The same in every round and run, so that one can watch a sample change."""
 
@@ -40,7 +40,7 @@ class GenerationEvaluator:
 
     samples: int
     losses: list[list[float | None]] = field(factory=list, init=False)
-    """Round, client and its two losses, as it reported them."""
+    """Round, client and its losses, as it reported them."""
     strips: dict[int, Tensor] = field(factory=dict, init=False)
     """Two samples of each class [2 classes, C, S, S] in bytes, by the round after which they were drawn."""
     _reference: Reference | None = field(default=None, init=False)
@@ -65,13 +65,15 @@ class GenerationEvaluator:
         """Draw samples and compare them with the clean training images."""
         known = self._known(view)
         generator = parts_of(view.networks()).generator
-        y = sampling.classes_in_turn(self.samples, len(view.classes))
+        # as many of each class as in a draw of real images: else the mix of classes is measured too
+        chosen = stream.child("real").numpy.permutation(len(known.y))[: self.samples]
+        y = known.y[chosen]
         drawn = sampling.draw(generator, y, stream.torch)
         finite = bool(torch.isfinite(drawn).all())
-        found = _figures(known, drawn, y, stream) if finite else dict.fromkeys(FIGURES)
+        found = _figures(known, drawn, y, known.features[chosen]) if finite else dict.fromkeys(FIGURES)
         rows = _samples(generator, len(view.classes))
-        chosen = torch.cat([row[:2] for row in rows])
-        self.strips[view.number] = chosen.mul(255).round().to(torch.uint8)
+        strip = torch.cat([row[:2] for row in rows])
+        self.strips[view.number] = strip.mul(255).round().to(torch.uint8)
         return Findings(found, pictures=_pictures(view, rows))
 
     def _known(self, view: View) -> Reference:
@@ -96,9 +98,9 @@ class GenerationEvaluator:
         malicious = {client for held in view.truth.malicious.values() for client in held}
         if view.twin:
             malicious = set()
-        table = Table(_by_client(self.losses), "What each client reports of its last batch, by round")
+        table = Table(_by_client(self.losses), "The losses that each client reports, by round")
         pictures["losses"] = Picture(
-            curves.of_clients(self.losses, malicious),
+            curves.of_clients(self.losses, LOSSES, malicious),
             "Losses by round that clients report; malicious clients are drawn in orange",
         )
         return Findings(metrics, {"losses": table}, pictures)
@@ -114,16 +116,15 @@ class GenerationEvaluator:
 FIGURES = ("fd_clf", "kid_clf", "class_accuracy", "diversity")
 
 
-def _figures(known: Reference, drawn: Tensor, y: Tensor, stream: Stream) -> dict[str, float | None]:
+def _figures(known: Reference, drawn: Tensor, y: Tensor, real: Tensor) -> dict[str, float | None]:
+    """Return the figures of samples `drawn` of the classes `y`; `real` are features of those classes."""
     seen = reference.features(known.network, drawn)
-    order = stream.child("real").numpy.permutation(len(known.y))[: len(y)]
-    real, real_y = known.features[order], known.y[order]
     right = reference.classes_of(known.network, seen) == y
     return {
         "fd_clf": distances.frechet(seen, known.features),
         "kid_clf": distances.kernel_distance(seen, real),
         "class_accuracy": right.double().mean().item(),
-        "diversity": distances.diversity(seen, y, real, real_y),
+        "diversity": distances.diversity(seen, y, real, y),
     }
 
 

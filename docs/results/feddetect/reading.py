@@ -1,0 +1,91 @@
+"""Figures of the results, as cells of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean, stdev
+
+from ledger import Line
+from sweep import Item
+
+LATE = 5
+"""Evaluated rounds at the end whose mean is shown: single rounds jump."""
+WARM_UP = 10
+SHADOWS = {"last-batch": "FedDetect as released", "watching": "calibrated"}
+SUPPRESSED = 0.5
+
+
+def by_variant(found: Mapping[Item, Line], scenario: str) -> dict[str, list[Line]]:
+    """Return the lines of a scenario by variant, in order of seed."""
+    lines: dict[str, list[Line]] = {}
+    for item, line in sorted(found.items(), key=lambda pair: pair[0].seed):
+        if item.scenario == scenario:
+            lines.setdefault(item.variant, []).append(line)
+    return lines
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def spread(values: Sequence[float | None], digits: int) -> str:
+    """Return mean ± standard deviation; a dash where a value is missing."""
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return "-"
+    text = f"{fmean(known):.{digits}f}"
+    return text + (f" ± {stdev(known):.{digits}f}" if len(known) > 1 else "")
+
+
+def late(group: Sequence[Line], metric: str, digits: int) -> str:
+    """Return a metric of the last evaluated rounds."""
+    return spread([late_value(line, metric) for line in group], digits)
+
+
+def late_value(line: Line, metric: str) -> float | None:
+    """Return the mean of a metric over the last evaluated rounds of one federation."""
+    values = [value for _, value in line["series"].get(metric, ())][-LATE:]
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
+
+
+def end(group: Sequence[Line], metric: str, digits: int) -> str:
+    """Return a metric of the finished run."""
+    return spread([line["end"].get(metric) for line in group], digits)
+
+
+def each(group: Sequence[Line], metric: str) -> str:
+    """Return a metric of the finished run, one after another by seed; a dash where nobody is malicious."""
+    values = [line["end"].get(metric) for line in group]
+    if not any(line["malicious"] for line in group) and not any(value is not None for value in values):
+        return "-"
+    return ", ".join("never" if value is None else f"{value:.0f}" for value in values)
+
+
+def flags(group: Sequence[Line], label: str, *, malicious: bool) -> str:
+    """Return the share of rounds after warm-up in which malicious or honest clients were flagged."""
+    return spread([_flag_share(line, label, malicious) for line in group], 2)
+
+
+def _flag_share(line: Line, label: str, malicious: bool) -> float | None:
+    rounds = line["verdicts"][label][WARM_UP:]
+    clients = range(len(rounds[0]["flagged"])) if rounds else ()
+    chosen = [client for client in clients if (client in line["malicious"]) is malicious]
+    found = [verdict["flagged"][client] for verdict in rounds for client in chosen]
+    return fmean(found) if found else None
+
+
+def suppressed(group: Sequence[Line], label: str) -> str:
+    """Return how many honest clients ever had a trust below 0.5, by seed."""
+    return ", ".join(str(len(_ever(line, label, lambda trust: trust < SUPPRESSED))) for line in group)
+
+
+def _ever(line: Line, label: str, where: Callable[[float], bool]) -> set[int]:
+    return {
+        client
+        for verdict in line["verdicts"][label]
+        for client, trust in enumerate(verdict["trust"])
+        if client not in line["malicious"] and where(trust)
+    }

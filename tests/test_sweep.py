@@ -1,0 +1,83 @@
+"""What measures the result pages runs each federation once, whenever it is stopped and started again."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+RESULTS = Path(__file__).parent.parent / "docs" / "results"
+TINY = """
+scenario = { name = "tiny", rounds = 1, seed = [1, 2] }
+data = { use = "phantom", train = 60, val = 8, test = 12 }
+model = { use = "small-cnn", channels = [2, 2], hidden = 4 }
+partition = { use = "iid", clients = 3 }
+train = { use = "sgd", steps = 1 }
+aggregate = { use = "mean" }
+evaluate = [{ use = "classification" }]
+variant = [{ as = "median", aggregate = { use = "median" } }]
+"""
+
+
+@pytest.fixture
+def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType]:
+    """The module, which is in no package, and gone again afterwards."""
+    monkeypatch.syspath_prepend(str(RESULTS))
+    module = importlib.import_module("sweep")
+    monkeypatch.setattr(module, "RUNS", tmp_path / "runs")
+    yield module
+    for name, each in [*sys.modules.items()]:
+        if (getattr(each, "__file__", None) or "").startswith(str(RESULTS)):
+            del sys.modules[name]
+
+
+def test_a_federation_that_is_there_is_not_run_again(
+    sweep: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario, results = tmp_path / "tiny.toml", tmp_path / "results.jsonl"
+    scenario.write_text(TINY)
+    wanted = list(sweep.items(str(scenario)))
+    assert [(each.variant, each.seed) for each in wanted] == [
+        ("main", 1),
+        ("median", 1),
+        ("main", 2),
+        ("median", 2),
+    ]
+
+    sweep.run(wanted[:2], results, lambda item, found: {"accuracy": found.final["classification.accuracy"]})
+    first = results.read_bytes()
+    # as a kill in the middle of a line leaves it
+    results.write_bytes(first + b'{"scenario": "ti')
+    sweep.run(wanted, results, lambda item, found: {"accuracy": found.final["classification.accuracy"]})
+    assert results.read_bytes().startswith(first)
+    assert "2 of 4 federations are there, 2 to run" in capsys.readouterr().out
+
+    lines = sweep.ledger.read(results)
+    assert [(line["variant"], line["seed"]) for line in lines] == [(w.variant, w.seed) for w in wanted]
+    assert all(0 <= line["accuracy"] <= 1 and line["status"] == "done" for line in lines)
+    assert not [path for path in (tmp_path / "runs").iterdir() if not path.name.startswith(".")]
+    assert set(sweep.finished(lines, wanted)) == set(wanted)
+
+
+def test_other_settings_are_run_anew_and_the_place_of_a_file_is_none(
+    sweep: ModuleType, tmp_path: Path
+) -> None:
+    def settings(text: str, name: str = "tiny") -> set[str]:
+        file = tmp_path / f"{name}.toml"
+        file.write_text(text)
+        return {item.settings for item in sweep.items(str(file))}
+
+    assert settings(TINY) == settings(TINY, "elsewhere")
+    assert not settings(TINY) & settings(TINY.replace("steps = 1", "steps = 2"))
+    assert not settings(TINY) & settings(TINY.replace("rounds = 1", "rounds = 2"))
+    plain, started = "channels = [2, 2]", 'channels = [2, 2], start = "{}/weights.safetensors"'
+    found = []
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "weights.safetensors").touch()
+        found.append(settings(TINY.replace(plain, started.replace("{}", place))))
+    assert found[0] == found[1] != settings(TINY)
