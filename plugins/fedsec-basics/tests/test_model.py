@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from fedsec_basics.networks.classifier import channels_last
+from fedsec_basics.networks.resnet18 import Subsampled
 from fedsec_basics.plugin.model import ResNet18, SmallCnn
 from fedsec_core.component import Component
 from fedsec_core.data import Spec
@@ -310,3 +311,12 @@ def test_resnet18_trains_on_one_of_the_smallest_images_it_takes(stem: tuple[str,
 def test_resnet18_refuses_an_odd_width() -> None:
     with pytest.raises(ValueError, match="must be even, got 9"):
         ResNet18(width=9)
+
+
+def test_the_projection_of_narrow_stages_is_a_strided_convolution() -> None:
+    """Narrow ones take another way, around a fault of a library; what comes out is the same."""
+    subsampled = Subsampled(2, 4, 1, stride=2, bias=False)
+    strided = torch.nn.Conv2d(2, 4, 1, stride=2, bias=False)
+    strided.load_state_dict(subsampled.state_dict())
+    x = torch.rand(3, 2, 9, 8)
+    torch.testing.assert_close(subsampled(x), strided(x))

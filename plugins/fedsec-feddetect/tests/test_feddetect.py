@@ -105,7 +105,7 @@ def test_flags_add_up_to_a_triangular_power(flags: int) -> None:
 
 
 def test_ten_flags_suppress_a_client_for_good() -> None:
-    detector: Any = FedDetect(warm_up=0).build()
+    detector: Any = FedDetect(trees=20, warm_up=0).build()
     for number in range(1, 11):
         verdict = judged(detector, number, [1.0, 1.1, 0.9, 8.0])
     assert verdict.trust[3] < 0.01
@@ -129,7 +129,7 @@ def test_the_rule_acts_on_fewer_than_half(flags: list[int], acting: bool) -> Non
 
 
 def test_who_reports_no_finite_loss_is_left_out_and_nobody_else_suffers() -> None:
-    detector: Any = FedDetect(warm_up=0).build()
+    detector: Any = FedDetect(trees=20, warm_up=0).build()
     verdict = judged(detector, 1, [1.0, 1.0, math.nan, 1.0, math.inf])
     assert verdict.flagged.tolist() == [False, False, True, False, True]
     assert verdict.trust.tolist() == [1, 1, 0, 1, 0]
@@ -138,7 +138,7 @@ def test_who_reports_no_finite_loss_is_left_out_and_nobody_else_suffers() -> Non
 
 
 def test_a_loss_beyond_float32_is_none_and_no_honest_client_pays_for_it() -> None:
-    detector: Any = FedDetect(warm_up=0).build()
+    detector: Any = FedDetect(trees=20, warm_up=0).build()
     for number in range(1, 8):
         verdict = judged(detector, number, [1.0, 1.1, 0.9, 1e39])
     assert verdict.trust.tolist() == [1, 1, 1, 0]
@@ -146,7 +146,7 @@ def test_a_loss_beyond_float32_is_none_and_no_honest_client_pays_for_it() -> Non
 
 
 def test_a_round_in_which_nobody_has_a_finite_loss_leaves_nobody_and_is_no_fault() -> None:
-    detector: Any = FedDetect(warm_up=0).build()
+    detector: Any = FedDetect(trees=20, warm_up=0).build()
     judged(detector, 1, [1.0, 2.0, 3.0])
     silent = evolve(round_of(2, [0.0] * 3), metrics=({"steps": 1.0},) * 3)
     verdict = detector.detect_anomalies(silent, Stream(0))
@@ -180,30 +180,31 @@ def test_the_calibrated_variant_spares_clients_within_the_margin() -> None:
     generator = np.random.default_rng(0)
     honest = [(1 + 0.05 * generator.standard_normal(4)).tolist() for _ in range(30)]
     assert any(
-        verdict.flagged.any() for verdict in run(FedDetect(metric="mean_generator_loss").build(), honest)
+        verdict.flagged.any()
+        for verdict in run(FedDetect(trees=20, metric="mean_generator_loss").build(), honest)
     )
-    assert not any(verdict.flagged.any() for verdict in run(CalibratedFedDetect().build(), honest))
+    assert not any(verdict.flagged.any() for verdict in run(CalibratedFedDetect(trees=20).build(), honest))
 
 
 def test_the_calibrated_variant_suppresses_high_losses_and_not_low_ones() -> None:
-    attacked = run(CalibratedFedDetect().build(), [[1.0, 1.1, 0.9, 3.0]] * 20)
+    attacked = run(CalibratedFedDetect(trees=20).build(), [[1.0, 1.1, 0.9, 3.0]] * 20)
     assert [bool(verdict.flagged[3]) for verdict in attacked] == [False] * 10 + [True] * 10
     assert attacked[-1].trust[3] < 0.01
-    low = run(CalibratedFedDetect().build(), [[1.0, 1.1, 0.9, 0.01]] * 20)
+    low = run(CalibratedFedDetect(trees=20).build(), [[1.0, 1.1, 0.9, 0.01]] * 20)
     assert not any(verdict.flagged.any() for verdict in low)
 
 
 def test_one_outlying_round_is_smoothed_away() -> None:
     quiet = [[1.0, 1.02, 0.98, 1.0]] * 12
     once = [*quiet, [1.0, 1.02, 0.98, 1.8], *quiet]
-    assert not any(verdict.flagged.any() for verdict in run(CalibratedFedDetect().build(), once))
-    eager = run(CalibratedFedDetect(smoothing=1.0).build(), once)
+    assert not any(verdict.flagged.any() for verdict in run(CalibratedFedDetect(trees=20).build(), once))
+    eager = run(CalibratedFedDetect(trees=20, smoothing=1.0).build(), once)
     assert [number for number, verdict in enumerate(eager, 1) if verdict.flagged.any()] == [13]
 
 
 def test_a_client_is_forgiven_after_quiet_rounds() -> None:
     bad, good = [1.0, 1.1, 0.9, 3.0], [1.0, 1.1, 0.9, 1.0]
-    detector: Any = CalibratedFedDetect(warm_up=0, smoothing=1.0, forgive=3).build()
+    detector: Any = CalibratedFedDetect(trees=20, warm_up=0, smoothing=1.0, forgive=3).build()
     trust = [verdict.trust[3] for verdict in run(detector, [bad] * 4 + [good] * 4)]
     assert trust[3] == pytest.approx(0.9**10)
     assert trust[4:6] == [trust[3]] * 2
@@ -214,13 +215,15 @@ def test_a_client_is_forgiven_after_quiet_rounds() -> None:
 def test_who_still_stands_out_is_not_forgiven_because_others_do_too() -> None:
     """With two of five standing out the rule does not act, but neither has been quiet."""
     one, two = [1.0, 1.1, 0.9, 1.0, 4.0], [1.0, 1.1, 0.9, 4.0, 4.0]
-    detector: Any = CalibratedFedDetect(warm_up=0, smoothing=1.0, forgive=3).build()
+    detector: Any = CalibratedFedDetect(trees=20, warm_up=0, smoothing=1.0, forgive=3).build()
     verdicts = run(detector, [one] * 4 + [two] * 6)
     assert not any(verdict.flagged.any() for verdict in verdicts[4:])
     assert verdicts[-1].trust[4] == pytest.approx(0.9**10)
 
 
-@pytest.mark.parametrize("settings", [FedDetect(warm_up=2), CalibratedFedDetect(warm_up=2)])
+@pytest.mark.parametrize(
+    "settings", [FedDetect(trees=20, warm_up=2), CalibratedFedDetect(trees=20, warm_up=2)]
+)
 def test_a_resumed_detector_says_what_an_uninterrupted_one_says(settings: Any) -> None:
     metric = settings.metric
     generator = np.random.default_rng(4)
@@ -272,7 +275,7 @@ def test_a_server_that_measures_is_not_told_a_loss(tables: dict[str, Any], play:
     """The trust of a liar and of one who tells the truth is the same: nobody listens to them."""
     tables["data"]["server"] = 16
     tables["detect"] = [
-        {"use": "feddetect", "loss_source": "server_evaluated", "warm_up": 0, "server_steps": 3}
+        {"use": "feddetect", "loss_source": "server_evaluated", "warm_up": 0, "server_steps": 3, "trees": 20}
     ]
     scores = []
     for lie in ("none", "constant"):

@@ -16,7 +16,7 @@ def test_the_attack_shows_in_the_losses_and_feddetect_stops_it(tmp_path: Path) -
     assert [claim.verdict for claim in result.claims] == ["holds", "holds", "holds"]
     (attacker,) = result.of().facts["attackers"]["fedgan-backdoor"]
     columns = result.of("main").end["tables"]["generation.losses"]["columns"]
-    assert columns["round"] == list(range(1, 13))
+    assert columns["round"] == list(range(1, 12))
     verdicts = [event["verdicts"]["feddetect"] for event in result.of("feddetect").rounds[4:]]
     assert all(verdict["flagged"][attacker] for verdict in verdicts)
     # the control: what the same defence does to honest clients is measured, whatever it is

@@ -13,7 +13,7 @@ GAN: dict[str, Any] = {
     "train": {"use": "fedsec-feddetect:fedgan", "batch": 8, "lr": 0.002},
 }
 """A federation of small GANs, in which what needs one is put to the test."""
-LOSS = {"metric": "loss", "warm_up": 0}
+LOSS = {"metric": "loss", "warm_up": 0, "trees": 10}
 """What the kit's own trainer reports."""
 SERVED = {**GAN, "data": {**GAN["data"], "server": 8}}
 
@@ -41,7 +41,11 @@ CASES = (
     Case("fedgan-backdoor", {"size": 4, "samples": 16}, beside=GAN),
     Case("fedgan-backdoor", {"corner": "random", "lie": "median", "samples": 16}, beside=GAN),
     Case("feddetect", LOSS),
-    Case("feddetect", {"loss_source": "server_evaluated", "warm_up": 0, "server_steps": 2}, beside=SERVED),
+    Case(
+        "feddetect",
+        {"loss_source": "server_evaluated", "warm_up": 0, "server_steps": 2, "trees": 10},
+        beside=SERVED,
+    ),
     Case("feddetect-calibrated", {**LOSS, "margin": 0.5}),
     Case("generation", {"samples": 16}, beside=GAN, rounds=2),
     Case("augmentation", {"real": 6, "synthetic": 8, "steps": 3, "repeats": 1}, beside=GAN, rounds=2),

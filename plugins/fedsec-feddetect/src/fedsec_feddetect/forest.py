@@ -10,7 +10,7 @@ TINY = 1e-12
 """In place of a deviation of zero."""
 
 
-def isolated(losses: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def isolated(losses: np.ndarray, *, trees: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which losses [n] an isolation forest sets apart, [n] bool, and their scores [n].
 
     The points are (0, |loss|), every tree sees all of them, the contamination is left to the
@@ -21,7 +21,7 @@ def isolated(losses: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     from sklearn.ensemble import IsolationForest
 
     points = np.stack([np.zeros(len(losses)), np.abs(losses)], axis=1)
-    forest = IsolationForest(max_samples=len(losses), random_state=seed).fit(points)
+    forest = IsolationForest(n_estimators=trees, max_samples=len(losses), random_state=seed).fit(points)
     # what `predict` does, without having every tree asked twice
     normality = forest.score_samples(points)
     return normality < forest.offset_, -normality

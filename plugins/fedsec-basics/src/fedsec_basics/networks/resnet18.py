@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.functional import relu
 
 from fedsec_basics.networks.classifier import Classifier, refuse_small_images
@@ -19,6 +20,8 @@ from fedsec_core.streams import Stream
 if TYPE_CHECKING:
     from fedsec_basics.plugin.model import ResNet18
 
+SIMD = 8
+"""Channels that a vector of AVX2 holds."""
 Norm = Callable[[int], nn.Module]
 """Makes the normalisation of so many channels."""
 
@@ -60,6 +63,19 @@ def group_norm(groups: int) -> Norm:
     return lambda channels: nn.GroupNorm(math.gcd(groups, channels // 2), channels)
 
 
+class Subsampled(nn.Conv2d):
+    """A 1x1 convolution with a stride, as one without a stride of every so many pixels: the same sums.
+
+    On CPUs without AVX-512 torch 2.13 (oneDNN 3.12) writes beyond the gradient of a strided one, where
+    the channels are innermost and their number is no multiple of 8: the heap is corrupted.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [n, channels, H / stride, W / stride] of `x` [n, entering, H, W]."""
+        down, right = self.stride
+        return functional.conv2d(x[:, :, ::down, ::right], self.weight)
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around which the input is added (He et al., CVPR 2016, figure 2)."""
 
@@ -71,7 +87,8 @@ class BasicBlock(nn.Module):
         self.norm2 = norm(channels)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or entering != channels:
-            projection = nn.Conv2d(entering, channels, 1, stride=stride, bias=False)
+            kind = nn.Conv2d if entering % SIMD == 0 else Subsampled
+            projection = kind(entering, channels, 1, stride=stride, bias=False)
             self.shortcut = nn.Sequential(OrderedDict(conv=projection, norm=norm(channels)))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ class _Fading(Component):
     decay: float = parameter(
         0.9, doc="Factor gamma: the c-th flag multiplies a client's weight by gamma ** c.", above=0, below=1
     )
+    trees: int = parameter(100, doc="Trees of the forest.", at_least=1)
     seed: int = parameter(999, doc="Seed of the forest, the authors' own.", at_least=0)
     server_steps: int = parameter(
         40, doc="Batches of 32 that the server's discriminator learns from in a round.", at_least=1

@@ -83,7 +83,7 @@ class FedDetectDetector:
 
     def _suspects(self, clients: Sequence[int], losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return who stands out [n] and scores [n], of the losses [n] of `clients`."""
-        return forest.isolated(losses, self.asked.seed)
+        return forest.isolated(losses, trees=self.asked.trees, seed=self.asked.seed)
 
     def _remember(self, clients: Sequence[int], suspects: np.ndarray) -> None:
         """Note who stood out in a round, before anybody is accused of it."""
@@ -119,7 +119,7 @@ class CalibratedDetector(FedDetectDetector):
         for client, loss in zip(clients, np.abs(losses).tolist(), strict=True):
             self.smoothed[client] = share * loss + (1 - share) * self.smoothed.get(client, loss)
         smooth = np.array([self.smoothed[client] for client in clients])
-        flags, _ = forest.isolated(smooth, self.asked.seed)
+        flags, _ = super()._suspects(clients, smooth)
         deviations = forest.deviations(smooth, self.asked.floor)
         return flags & (deviations > self.asked.margin), deviations
 
