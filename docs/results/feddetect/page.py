@@ -187,7 +187,7 @@ def _figures(
     figures.curves(folder / f"{name}-curves.svg", lines, names)
     yield (
         f"![loss of every client's generator, mean over a round]({name}-losses.svg)\n\n"
-        "Generator losses that clients report, means of the epoch, all seeds. Orange: the malicious client."
+        "Generator losses that clients report, means of the round, all seeds. Orange: the malicious client."
     )
     yield f"![distances by round]({name}-curves.svg)"
     grids = [
