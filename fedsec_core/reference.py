@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from fedsec_core import digests
 from fedsec_core.data import Dataset
+from fedsec_core.sources import code_of, installed, module_of, requirements, underneath
 
 
 def cached(
@@ -19,7 +22,8 @@ def cached(
 ) -> dict[str, Tensor]:
     """Return `build(*inputs)`, from `folder` if it was computed before (None: never kept).
 
-    The key holds the inputs and the source of the module of `build`.
+    The key holds the inputs, the code of `build`'s distribution and of editable ones that it
+    requires, and the versions of all that it requires.
     """
     if folder is None:
         return dict(build(*inputs))
@@ -34,13 +38,29 @@ def cached(
     return load_file(file)
 
 
-def _key(build: Callable[..., Any], inputs: Sequence[Any]) -> str:
+def _code(build: Callable[..., Any]) -> str:
+    """Return the source of the module of `build`, which may belong to no distribution."""
     import inspect
 
-    made = hashlib.blake2b(digest_size=16)
     module = inspect.getmodule(build)
+    return inspect.getsource(module) if module else ""
+
+
+@cache
+def _footing(module: str) -> tuple[str, ...]:
+    """Return what tells the code of an installed top-level module, and what it rests on; else nothing."""
+    if not installed(module):
+        return ()
+    code = [code_of(name, (module_of(name),)) for name in (module, *underneath(module))]
+    versions = [f"{name} {metadata.version(name)}" for name in requirements(module) if installed(name)]
+    return (*code, *versions)
+
+
+def _key(build: Callable[..., Any], inputs: Sequence[Any]) -> str:
+    made = hashlib.blake2b(digest_size=16)
     made.update(f"{build.__module__}:{build.__qualname__}".encode())
-    made.update(inspect.getsource(module).encode() if module else b"")
+    for fact in (_code(build), *_footing(build.__module__.partition(".")[0])):
+        made.update(fact.encode())
     for given in inputs:
         if isinstance(given, Dataset):
             made.update(given.digest().encode())

@@ -210,6 +210,25 @@ def test_the_code_of_every_distribution_that_takes_part_is_in_the_key(
     assert asked["fedsec-basics"] == ("fedsec_basics",)
 
 
+def test_code_that_a_plugin_rests_on_is_in_the_key_though_it_takes_no_part_itself(
+    experiment: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fedsec_core.runs import key as keys
+
+    asked = {}
+    monkeypatch.setattr(keys, "code_of", lambda name, modules: asked.setdefault(name, modules))
+    monkeypatch.setattr(keys, "underneath", lambda name: ("fedsec-fonts",) * (name == "fedsec-basics"))
+    key(experiment)
+    assert asked["fedsec-fonts"] == ("fedsec_fonts",)
+
+
+def test_underneath_are_the_editable_requirements_of_requirements() -> None:
+    from fedsec_core.sources import underneath
+
+    assert underneath("fedsec-feddetect") == ("fedsec-backdoors", "fedsec-basics", "fedsec-core")
+    assert underneath("fedsec-not-installed") == ()
+
+
 def test_the_parts_of_the_key_name_the_distribution_whose_code_changed(
     tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,19 +11,20 @@ Line = dict[str, Any]
 
 
 def read(file: Path) -> list[Line]:
-    """Return the lines of `file`; one that was cut off by a kill is left out, and taken off the file."""
+    """Return the lines of `file`; one that was cut off by a kill, or is being written, is left out."""
     if not file.exists():
         return []
-    text = file.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    if len(whole) < len(text):
-        os.truncate(file, len(whole))
-    return [json.loads(line) for line in whole.splitlines()]
+    return [json.loads(line) for line in _whole(file.read_bytes()).splitlines()]
 
 
 def append(file: Path, line: Line) -> None:
-    """Add a line, and have it on the disk when this returns."""
+    """Add a line in place of one that was cut off, and have it on the disk when this returns."""
     with file.open("ab") as opened:
+        os.truncate(file, len(_whole(file.read_bytes())))
         opened.write((json.dumps(line) + "\n").encode())
         opened.flush()
         os.fsync(opened.fileno())
+
+
+def _whole(text: bytes) -> bytes:
+    return text[: text.rfind(b"\n") + 1]

@@ -19,11 +19,13 @@ from ledger import Line
 
 import fedsec_core
 from fedsec_core.execution.launching import Nursery
+from fedsec_core.runs.files import locked
 from fedsec_core.runs.reading import FederationResult
 from fedsec_core.scenario import Experiment, load
 
 RUNS = Path(__file__).parents[2] / "runs" / "sweep"
-"""Where federations are played; what evaluation keeps for later runs stays there, the rest is taken away."""
+"""Where federations are played; what evaluation keeps for later runs stays there, the rest is taken away:
+a federation that is finished, and what one left behind that was killed."""
 
 
 @frozen
@@ -78,11 +80,17 @@ def finished(lines: Iterable[Line], wanted: Iterable[Item]) -> dict[Item, Line]:
 
 
 def run(wanted: Sequence[Item], results: Path, measure: Callable[[Item, FederationResult], Line]) -> None:
-    """Run what has no line yet, in the order of `wanted`; `measure` tells what else a line holds."""
+    """Run what has no line yet, in the order of `wanted`; `measure` tells what else a line holds.
+
+    Raises FedsecError while another process does.
+    """
     done = finished(ledger.read(results), wanted)
     todo = [item for item in wanted if item not in done]
     print(f"{len(done)} of {len(wanted)} federations are there, {len(todo)} to run", flush=True)
-    with Nursery.start() as nursery:
+    RUNS.mkdir(parents=True, exist_ok=True)
+    with locked(RUNS), Nursery.start() as nursery:
+        for left in RUNS.glob("[!.]*/"):
+            shutil.rmtree(left)
         for item in todo:
             result = fedsec_core.run(
                 item.scenario,

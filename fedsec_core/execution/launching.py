@@ -23,6 +23,9 @@ from fedsec_core.execution import frames
 
 NURSERY = "fedsec_core.execution.nursery"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+"""For glibc, in bytes: what a training step frees, the next one takes again at once. By default the
+system gets it back and clears every page anew: 3 of the 50 ms that a step of a small GAN takes."""
 
 
 @frozen(eq=False)
@@ -56,7 +59,7 @@ class Nursery:
                 [sys.executable, "-P", "-m", NURSERY, str(theirs.fileno()), str(reading)],
                 pass_fds=(theirs.fileno(), reading),
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": _path()},
+                env={**KEPT_MEMORY, **os.environ, **ONE_THREAD, "PYTHONPATH": _path()},
             )
         except OSError as error:
             ours.close()

@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import re
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from fedsec_core.runs.starting import read_weights, weights_digest, weights_file
 from fedsec_core.scenario.model import SHADOW, Scenario
 from fedsec_core.scenario.resolve import resolve
 from fedsec_core.scenario.structure import contains_path
+from fedsec_core.sources import code_of, module_of, requirements, underneath
 from fedsec_core.vocabulary import Role
 
 CORE = "fedsec-core"
@@ -34,7 +32,8 @@ def key_parts(scenario: Scenario, seed: int, *, twin: bool, data_digest: str) ->
 
     `scenario`: the resolved scenario less its name; `files`: what parameters point to, by content;
     `data`; `device`: the digest class; `versions` of what is installed; `start`: the weights to
-    start from, by content; `code NAME` of each distribution that takes part. How the scenario is
+    start from, by content; `code NAME` of each distribution that takes part, and of
+    editable ones that they require. How the scenario is
     executed is none of them. Raises FedsecError for weights that cannot be read.
     """
     facts: dict[str, Any] = {
@@ -58,7 +57,7 @@ def versions(scenario: Scenario) -> dict[str, str]:
     """Return the versions of the distributions that take part and of their installed requirements."""
     found = {"python": platform.python_version()}
     for name in distributions(scenario):
-        for each in (name, *_requirements(name)):
+        for each in (name, *requirements(name)):
             try:
                 found[each] = metadata.version(each)
             except metadata.PackageNotFoundError:
@@ -73,47 +72,14 @@ def digest_class() -> dict[str, str]:
     return {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability(), "device": "cpu"}
 
 
-@cache
-def code_of(distribution: str, modules: tuple[str, ...]) -> str:
-    """Return the version of an installed distribution; of an editable one, a hash of its `modules`' files."""
-    try:
-        found = metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
-        return _hash_sources(modules)
-    direct = json.loads(found.read_text("direct_url.json") or "{}")
-    return _hash_sources(modules) if direct.get("dir_info", {}).get("editable") else found.version
-
-
 def _modules(scenario: Scenario) -> dict[str, tuple[str, ...]]:
-    """Return the top-level modules of each distribution that takes part."""
+    """Return the top-level modules of each distribution that takes part, or that one of them rests on."""
     found: dict[str, set[str]] = {CORE: {"fedsec_core"}}
     for slot in scenario.everyone:
         found.setdefault(slot.offer.distribution, set()).add(slot.offer.module)
+    for name in {each for taking_part in [*found] for each in underneath(taking_part)}:
+        found.setdefault(name, {module_of(name)})
     return {name: tuple(sorted(modules)) for name, modules in sorted(found.items())}
-
-
-def _hash_sources(modules: Iterable[str]) -> str:
-    made = hashlib.blake2b(digest_size=16)
-    for module in modules:
-        spec = find_spec(module)
-        folders = [Path(folder) for folder in (spec.submodule_search_locations or ())] if spec else []
-        files = [file for folder in folders for file in sorted(folder.rglob("*")) if file.suffix != ".pyc"]
-        if spec is not None and not folders and spec.origin:
-            files = [Path(spec.origin)]
-        for file in files:
-            if file.is_file():
-                made.update(f"{module}/{file.name}".encode())
-                made.update(file.read_bytes())
-    return made.hexdigest()
-
-
-def _requirements(distribution: str) -> list[str]:
-    try:
-        lines = metadata.requires(distribution) or []
-    except metadata.PackageNotFoundError:
-        return []
-    needed = [line for line in lines if "extra ==" not in line]
-    return [found[0] for line in needed if (found := re.match(r"[A-Za-z0-9._-]+", line))]
 
 
 def _digest(facts: Any) -> str:

@@ -1,8 +1,9 @@
 """`python docs/results/feddetect`: runs what is missing, then writes the page.
 
 Each finished federation is one line of `results.jsonl`; the command can be killed at any moment and
-started again. `--page` writes the page from what is there, `--only blood` runs one scenario. The data
-sets are found as every scenario finds them: FEDSEC_DATA names their folder.
+started again. `--page` writes the page from what is there, `--only blood` runs one scenario, with
+`--variant main --variant clean` some of its variants. The data sets are found as every scenario finds
+them: FEDSEC_DATA names their folder.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main() -> int:
     """Run what is missing and write the page; 1 if something cannot be run."""
     parser = argparse.ArgumentParser(prog="python docs/results/feddetect", description=__doc__)
     parser.add_argument("--only", action="append", choices=SCENARIOS, help="run this scenario alone")
+    parser.add_argument("--variant", action="append", metavar="NAME", help="run this variant alone")
     parser.add_argument("--page", action="store_true", help="run nothing, write the page only")
     options = parser.parse_args()
     # ended by the system, it ends its workers and takes its temporary folder away
@@ -43,7 +45,13 @@ def main() -> int:
         everything = [item for name in SCENARIOS for item in sweep.items(f"fedsec-feddetect:{name}")]
         if not options.page:
             chosen = {f"fedsec-feddetect:{name}" for name in options.only or SCENARIOS}
-            sweep.run([item for item in everything if item.scenario in chosen], RESULTS, measured)
+            wanted = [item for item in everything if item.scenario in chosen]
+            if options.variant:
+                known = sorted({item.variant for item in wanted})
+                if unknown := [name for name in options.variant if name not in known]:
+                    raise FedsecError(f"no variant {', '.join(unknown)}; there are {', '.join(known)}")
+                wanted = [item for item in wanted if item.variant in options.variant]
+            sweep.run(wanted, RESULTS, measured)
     except FedsecError as error:
         print(error, file=sys.stderr)
         return 1

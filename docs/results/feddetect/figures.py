@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from fedsec_core.report.series import ATTACKER, COLOURS
 
+UNDEFENDED = "main"
 PANELS = {
     "FD-clf": "generation.fd_clf",
     "class accuracy": "generation.class_accuracy",
@@ -21,7 +22,7 @@ PANELS = {
 rcParams["svg.hashsalt"] = "fedsec"
 
 
-def losses(file: Path, lines: Mapping[str, Sequence[Line]]) -> None:
+def losses(file: Path, lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> None:
     """Draw the losses of every client's generator, of the attacked and the clean run, all seeds."""
     shown = [variant for variant in ("main", "clean", "feddetect") if variant in lines]
     if not shown:
@@ -37,22 +38,28 @@ def losses(file: Path, lines: Mapping[str, Sequence[Line]]) -> None:
                     bad = int(name.rpartition(" ")[2]) in line["malicious"]
                     colour = ATTACKER if bad else "#8a8a8a"
                     axes.plot(rounds, column, color=colour, lw=0.8, alpha=0.8, zorder=3 if bad else 2)
-        axes.set(title=variant, xlabel="round")
+        axes.set_title(names[variant], fontsize=9)
+        axes.set(xlabel="round")
         axes.grid(alpha=0.3)
     figure.savefig(file, metadata={"Date": None})
 
 
 def curves(file: Path, lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> None:
-    """Draw quality and leakage by round, the mean of the seeds; clean runs are dashed."""
+    """Draw quality and leakage by round, the mean of the seeds.
+
+    A defence has a colour; its clean run has the same one, dashed.
+    """
+    shown = [each for each in names if each in lines]
+    defences = list(dict.fromkeys(_defence(each) for each in shown))
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
     for axes, (title, metric) in zip(panels, PANELS.items(), strict=True):
-        for place, variant in enumerate(each for each in names if each in lines):
+        for variant in shown:
             rounds, values = _mean(lines[variant], metric)
             axes.plot(
                 rounds,
                 values,
-                color=COLOURS[place % len(COLOURS)],
+                color=COLOURS[defences.index(_defence(variant)) % len(COLOURS)],
                 ls="--" if variant.startswith("clean") else "-",
                 lw=1.2,
                 label=names[variant],
@@ -62,6 +69,11 @@ def curves(file: Path, lines: Mapping[str, Sequence[Line]], names: Mapping[str, 
     panels[0].set_yscale("log")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(file, metadata={"Date": None})
+
+
+def _defence(variant: str) -> str:
+    """Return what stands against an attack, by the name of the variant that has one."""
+    return variant.removeprefix("clean").removeprefix("-") or UNDEFENDED
 
 
 def _mean(group: Sequence[Line], metric: str) -> tuple[list[int], list[float]]:

@@ -24,12 +24,13 @@ WHAT = {
     "feddetect": "attack + FedDetect, mean of the round",
     "released": "attack + FedDetect as released, last batch",
     "calibrated": "attack + calibrated",
-    "regularised": "attack + WGAN-GP",
-    "both": "attack + WGAN-GP + FedDetect",
+    "regularised": "attack + WGAN-GP, 40 rounds",
+    "both": "attack + WGAN-GP + FedDetect, 40 rounds",
     "clean-feddetect": "clean + FedDetect, mean of the round",
+    "clean-released": "clean + FedDetect as released, last batch",
     "clean-calibrated": "clean + calibrated",
-    "clean-regularised": "clean + WGAN-GP",
-    "clean-both": "clean + WGAN-GP + FedDetect",
+    "clean-regularised": "clean + WGAN-GP, 40 rounds",
+    "clean-both": "clean + WGAN-GP + FedDetect, 40 rounds",
     "krum": "attack + Krum",
     "trimmed-mean": "attack + trimmed mean",
     "geometric-median": "attack + geometric median",
@@ -113,7 +114,7 @@ def _table(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> str
         cells = [reading.late(group, metric, digits) for metric, digits in columns.values()]
         if augmented:
             cells += [reading.end(group, metric, digits) for metric, digits in ends.values()]
-        rows.append([names[variant], str(len(group)), *cells])
+        rows.append([names[variant], reading.seeds(group), *cells])
     return reading.table(head, rows)
 
 
@@ -129,7 +130,7 @@ def _suppression(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) 
                 names[variant],
                 reading.flags(group, judges[0], malicious=True),
                 reading.flags(group, judges[0], malicious=False),
-                reading.each(group, "suppression.rounds_to_suppress"),
+                reading.each(group, "suppression.rounds_to_suppress", "never"),
                 reading.each(group, "suppression.flags_needed"),
                 reading.each(group, "suppression.honest_ever_suppressed"),
                 reading.late(group, "suppression.honest_entropy", 2),
@@ -183,7 +184,7 @@ def _watched(lines: Mapping[str, Sequence[Line]]) -> Iterator[str]:
 def _figures(
     folder: Path, name: str, lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]
 ) -> Iterator[str]:
-    figures.losses(folder / f"{name}-losses.svg", lines)
+    figures.losses(folder / f"{name}-losses.svg", lines, names)
     figures.curves(folder / f"{name}-curves.svg", lines, names)
     yield (
         f"![loss of every client's generator, mean over a round]({name}-losses.svg)\n\n"

@@ -39,6 +39,12 @@ def spread(values: Sequence[float | None], digits: int) -> str:
     return text + (f" ± {stdev(known):.{digits}f}" if len(known) > 1 else "")
 
 
+def seeds(group: Sequence[Line]) -> str:
+    """Return how many federations there are, and which did not come to their end."""
+    ends = [f"seed {line['seed']} {line['status']}" for line in group if line["status"] != "done"]
+    return f"{len(group)} ({', '.join(ends)})" if ends else str(len(group))
+
+
 def late(group: Sequence[Line], metric: str, digits: int) -> str:
     """Return a metric of the last evaluated rounds."""
     return spread([late_value(line, metric) for line in group], digits)
@@ -46,6 +52,8 @@ def late(group: Sequence[Line], metric: str, digits: int) -> str:
 
 def late_value(line: Line, metric: str) -> float | None:
     """Return the mean of a metric over the last evaluated rounds of one federation."""
+    if line["status"] != "done":
+        return None
     values = [value for _, value in line["series"].get(metric, ())][-LATE:]
     known = [value for value in values if value is not None]
     return fmean(known) if known and len(known) == len(values) else None
@@ -56,12 +64,17 @@ def end(group: Sequence[Line], metric: str, digits: int) -> str:
     return spread([line["end"].get(metric) for line in group], digits)
 
 
-def each(group: Sequence[Line], metric: str) -> str:
-    """Return a metric of the finished run, one after another by seed; a dash where nobody is malicious."""
-    values = [line["end"].get(metric) for line in group]
-    if not any(line["malicious"] for line in group) and not any(value is not None for value in values):
-        return "-"
-    return ", ".join("never" if value is None else f"{value:.0f}" for value in values)
+def each(group: Sequence[Line], metric: str, missing: str = "-") -> str:
+    """Return a metric of the finished run, one after another by seed; `missing` where it has no value.
+
+    Of a run that did not come to its end, and where nobody is malicious, a missing value is a dash.
+    """
+    told = []
+    for line in group:
+        absent = missing if line["malicious"] and line["status"] == "done" else "-"
+        value = line["end"].get(metric)
+        told.append(absent if value is None else f"{value:.0f}")
+    return "-" if set(told) == {"-"} else ", ".join(told)
 
 
 def flags(group: Sequence[Line], label: str, *, malicious: bool) -> str:

@@ -1,6 +1,6 @@
 """`python docs/results/feddetect/timing.py`: how long a federation of GANs takes on this machine.
 
-Prints a table for the page. Nothing else should run meanwhile.
+Prints the lines of the table on the page. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations

@@ -27,9 +27,13 @@ def isolated(losses: np.ndarray, *, trees: int, seed: int) -> tuple[np.ndarray, 
     return normality < forest.offset_, -normality
 
 
-def acts(flags: np.ndarray) -> bool:
-    """Tell whether the rule acts on flags [K]: somebody stands out, and fewer than floor(K / 2) do."""
-    return 0 < int(flags.sum()) < len(flags) // 2
+def acts(flags: np.ndarray, cohort: int) -> bool:
+    """Tell whether the rule acts on flags [n]: somebody stands out, and fewer than floor(K / 2) do.
+
+    K is the size of the cohort, those among them who report no loss and have no flag here: else one
+    who keeps silent would shield another.
+    """
+    return 0 < int(flags.sum()) < cohort // 2
 
 
 def fade(

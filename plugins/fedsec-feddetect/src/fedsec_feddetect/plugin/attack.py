@@ -63,7 +63,9 @@ class FedGanBackdoor(Component):
         choices=("none", "median", "constant"),
     )
     claim: float = parameter(
-        0.7, doc="The constant that it reports as generator_loss, if it does.", at_least=0
+        0.7,
+        doc="The constant that it reports as generator_loss and mean_generator_loss, if it does.",
+        at_least=0,
     )
     samples: int = parameter(512, doc="Samples whose distance to the trigger is measured.", at_least=1)
 

@@ -60,7 +60,7 @@ class FedDetect(_Fading):
     )
     deviates: ClassVar[str] = (
         "none from the released code of the preliminary version; the journal's final form could not be "
-        "read. A client without a finite loss is flagged and left out of the round"
+        "read. A client without a finite loss is flagged and left out of the round, and counts in K"
     )
     oracle: ClassVar[str] = (
         "the rule written out on its own over 60 rounds; the released log's predictions; sklearn's forest"

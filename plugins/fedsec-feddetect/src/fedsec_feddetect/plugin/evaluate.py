@@ -35,7 +35,9 @@ class Generation(_OfGenerator):
     )
 
     samples: int = parameter(
-        1024, doc="Images drawn from the generator, of classes as among the training images.", at_least=2
+        1024,
+        doc="Images drawn, of classes as among the training images; as many as there are of those at most.",
+        at_least=2,
     )
 
     def build(self) -> object:

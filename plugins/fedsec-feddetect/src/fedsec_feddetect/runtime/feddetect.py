@@ -56,7 +56,7 @@ class FedDetectDetector:
             self.weights.setdefault(client, 1.0)
             self.counts.setdefault(client, 0)
         suspects, scores = self._suspects(clients, losses[there])
-        acts = round.number > self.asked.warm_up and forest.acts(suspects)
+        acts = round.number > self.asked.warm_up and forest.acts(suspects, len(losses))
         flags = suspects if acts else np.zeros_like(suspects)
         self._remember(clients, suspects)
         accused = {client for client, flag in zip(clients, flags, strict=True) if flag}

@@ -162,7 +162,8 @@ class Pair:
             if travels and self.steps.gradients is not None:
                 put("gradients", self.steps.gradients(flat.gradients[:d]), flat.gradients[:d])
             self.optimisers[part].step(flat.parameters[place], flat.gradients[place])
-            if travels and self.steps.parameters is not None:
+            # after both networks: in between the generator's gradient is still to be taken where it stood
+            if part == PARTS[-1] and self.steps.parameters is not None:
                 put("parameters", self.steps.parameters(flat.parameters[:d]), flat.parameters[:d])
 
 
