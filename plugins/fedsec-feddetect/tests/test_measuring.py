@@ -14,6 +14,7 @@ from PIL import Image
 from scipy.linalg import sqrtm
 from torch import Tensor
 
+import fedsec_core
 from fedsec_core.data import Dataset
 from fedsec_feddetect import distances, reference, sampling
 from fedsec_feddetect.runtime.suppression import entropy, figures
@@ -177,3 +178,13 @@ def test_suppression_tells_when_and_whom(tables: dict[str, Any], play: Any) -> N
     assert end["suppression.rounds_to_suppress"] == 2
     assert end["suppression.flags_needed"] == 2
     assert end["suppression.honest_ever_suppressed"] == 0
+
+
+def test_a_finished_run_gives_its_generator_from_which_images_are_drawn(
+    tables: dict[str, Any], play: Any
+) -> None:
+    found = play(tables)
+    gan = fedsec_core.open_run(found.folder.parents[1]).networks()
+    images = sampling.draw(gan.generator, sampling.classes_in_turn(10, 2), torch.Generator().manual_seed(1))
+    assert images.shape == (10, 1, 28, 28)
+    assert 0 <= float(images.min()) < float(images.max()) <= 1
