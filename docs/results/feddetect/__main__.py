@@ -27,7 +27,7 @@ from fedsec_core.runs.reading import FederationResult  # noqa: E402
 
 RESULTS = HERE / "results.jsonl"
 IMAGES = HERE / "images"
-SCENARIOS = ("blood", "blood-six", "pneumonia", "blood-liar")
+SCENARIOS = ("blood", "pneumonia", "blood-six", "blood-wgan", "blood-liar")
 LOSSES = "generation.losses"
 DIGITS = 4
 

@@ -14,8 +14,9 @@ PAGE = "index.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 TITLES = {
     "blood": "Blood cells, four hospitals",
-    "blood-six": "Blood cells, six hospitals: robust rules on the generator",
     "pneumonia": "Radiographs (PneumoniaMNIST), four hospitals",
+    "blood-six": "Blood cells, six hospitals: robust rules on the generator",
+    "blood-wgan": "Local regularisation: WGAN-GP",
     "blood-liar": "An attacker that lies about its loss",
 }
 WHAT = {
@@ -24,19 +25,21 @@ WHAT = {
     "feddetect": "attack + FedDetect, mean of the round",
     "released": "attack + FedDetect as released, last batch",
     "calibrated": "attack + calibrated",
-    "regularised": "attack + WGAN-GP, 40 rounds",
-    "both": "attack + WGAN-GP + FedDetect, 40 rounds",
     "clean-feddetect": "clean + FedDetect, mean of the round",
     "clean-released": "clean + FedDetect as released, last batch",
     "clean-calibrated": "clean + calibrated",
-    "clean-regularised": "clean + WGAN-GP, 40 rounds",
-    "clean-both": "clean + WGAN-GP + FedDetect, 40 rounds",
     "krum": "attack + Krum",
     "trimmed-mean": "attack + trimmed mean",
     "geometric-median": "attack + geometric median",
     "clean-krum": "clean + Krum",
     "clean-trimmed-mean": "clean + trimmed mean",
     "clean-geometric-median": "clean + geometric median",
+}
+REGULARISED = {
+    "main": "attack + WGAN-GP",
+    "feddetect": "attack + WGAN-GP + FedDetect",
+    "clean": "clean + WGAN-GP",
+    "clean-feddetect": "clean + WGAN-GP + FedDetect",
 }
 LIES = {
     "undefended": "lie, no defence",
@@ -47,6 +50,8 @@ LIES = {
     "clean-server-evaluated": "clean + FedDetect, server's own discriminator",
     "clean-calibrated-server-evaluated": "clean + calibrated, server's own discriminator",
 }
+
+OTHERWISE = {"blood-liar": LIES, "blood-wgan": REGULARISED}
 
 
 def write(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> None:
@@ -82,7 +87,7 @@ def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Li
         lines = reading.by_variant(found, scenario)
         if not lines:
             continue
-        names = LIES if name == "blood-liar" else WHAT
+        names = OTHERWISE.get(name, WHAT)
         yield f"## {TITLES[name]}"
         yield f"`fedsec run {scenario}`. Mean ± standard deviation over the seeds, where there are several."
         yield _table(lines, names)

@@ -27,7 +27,7 @@ def test_the_attack_shows_in_the_losses_and_feddetect_stops_it(tmp_path: Path) -
     assert "generation.progress" in page
 
 
-@pytest.mark.parametrize("name", ["blood", "blood-six", "blood-liar", "pneumonia"])
+@pytest.mark.parametrize("name", ["blood", "blood-six", "blood-liar", "blood-wgan", "pneumonia"])
 def test_scenarios_of_the_page_are_fine(name: str) -> None:
     experiment = load(f"fedsec-feddetect:{name}")
     assert experiment.seeds == (1, 2, 3)
