@@ -85,13 +85,13 @@ class Generator(nn.Module):
         self.side, wide = SEED[size], WIDER * width
         self.embedding = nn.Embedding(classes, latent)
         self.first = nn.Linear(2 * latent, wide * self.side**2, bias=False)
-        layers: list[nn.Module] = [nn.BatchNorm2d(wide), nn.ReLU()]
+        layers: list[nn.Module] = [nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
         side = self.side
         while 2 * side < size:
             side *= 2
             narrow = width if 2 * side == size else wide
             layers += [nn.ConvTranspose2d(wide, narrow, 4, stride=2, padding=1, bias=False)]
-            layers += [nn.BatchNorm2d(narrow), nn.ReLU()]
+            layers += [nn.BatchNorm2d(narrow), nn.ReLU(inplace=True)]
         layers.append(nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1))
         self.body = nn.Sequential(*layers)
         self.apply(_initialise)
@@ -120,11 +120,14 @@ class Discriminator(nn.Module):
         self.size = size
         self.projects = conditioning == "projection"
         planes = channels if self.projects else channels + 1
-        layers: list[nn.Module] = [nn.Conv2d(planes, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(planes, width, 4, stride=2, padding=1),
+            nn.LeakyReLU(SLOPE, inplace=True),
+        ]
         side, narrow, wide = size // 2, width, WIDER * width
         while side > LEAST:
             layers.append(nn.Conv2d(narrow, wide, 3, stride=2, padding=1, bias=norm == "none"))
-            layers += [*_norm(norm, wide), nn.LeakyReLU(SLOPE)]
+            layers += [*_norm(norm, wide), nn.LeakyReLU(SLOPE, inplace=True)]
             side, narrow = (side + 1) // 2, wide
         self.body = nn.Sequential(*layers)
         self.embedding = nn.Embedding(classes, wide if self.projects else size**2)
