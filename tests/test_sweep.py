@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from fedsec_core.errors import FedsecError
+
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 TINY = """
 scenario = { name = "tiny", rounds = 1, seed = [1, 2] }
@@ -81,3 +83,30 @@ def test_other_settings_are_run_anew_and_the_place_of_a_file_is_none(
         (tmp_path / place / "weights.safetensors").touch()
         found.append(settings(TINY.replace(plain, started.replace("{}", place))))
     assert found[0] == found[1] != settings(TINY)
+
+
+def test_what_a_killed_sweep_left_is_cleared_away_and_two_do_not_run_at_once(
+    sweep: ModuleType, tmp_path: Path
+) -> None:
+    scenario, results = tmp_path / "tiny.toml", tmp_path / "results.jsonl"
+    scenario.write_text(TINY)
+    wanted = list(sweep.items(str(scenario)))[:1]
+    kept, left = tmp_path / "runs" / ".reference", tmp_path / "runs" / "tiny-left-behind"
+    kept.mkdir(parents=True)
+    left.mkdir()
+    with sweep.locked(tmp_path / "runs"), pytest.raises(FedsecError, match="is being played by process"):
+        sweep.run(wanted, results, lambda item, found: {})
+    assert left.exists()
+    sweep.run(wanted, results, lambda item, found: {})
+    assert kept.exists()
+    assert not left.exists()
+    assert len(sweep.ledger.read(results)) == 1
+
+
+def test_reading_results_leaves_a_line_that_is_being_written(sweep: ModuleType, tmp_path: Path) -> None:
+    results = tmp_path / "results.jsonl"
+    results.write_text('{"seed": 1}\n{"see')
+    assert sweep.ledger.read(results) == [{"seed": 1}]
+    assert results.read_text().endswith('{"see')
+    sweep.ledger.append(results, {"seed": 2})
+    assert results.read_text() == '{"seed": 1}\n{"seed": 2}\n'

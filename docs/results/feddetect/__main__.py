@@ -12,6 +12,7 @@ import argparse
 import shutil
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -44,14 +45,7 @@ def main() -> int:
     try:
         everything = [item for name in SCENARIOS for item in sweep.items(f"fedsec-feddetect:{name}")]
         if not options.page:
-            chosen = {f"fedsec-feddetect:{name}" for name in options.only or SCENARIOS}
-            wanted = [item for item in everything if item.scenario in chosen]
-            if options.variant:
-                known = sorted({item.variant for item in wanted})
-                if unknown := [name for name in options.variant if name not in known]:
-                    raise FedsecError(f"no variant {', '.join(unknown)}; there are {', '.join(known)}")
-                wanted = [item for item in wanted if item.variant in options.variant]
-            sweep.run(wanted, RESULTS, measured)
+            sweep.run(chosen(everything, options.only, options.variant), RESULTS, measured)
     except FedsecError as error:
         print(error, file=sys.stderr)
         return 1
@@ -60,6 +54,18 @@ def main() -> int:
 
     page.write(HERE, everything, sweep.finished(ledger.read(RESULTS), everything))
     return 0
+
+
+def chosen(
+    everything: Sequence[Item], scenarios: Sequence[str] | None, variants: Sequence[str] | None
+) -> list[Item]:
+    """Return the federations of some scenarios and variants; raises FedsecError for an unknown variant."""
+    names = {f"fedsec-feddetect:{name}" for name in scenarios or SCENARIOS}
+    found = [item for item in everything if item.scenario in names]
+    known = {item.variant for item in found}
+    if unknown := [name for name in variants or () if name not in known]:
+        raise FedsecError(f"no variant {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    return [item for item in found if variants is None or item.variant in variants]
 
 
 def measured(item: Item, found: FederationResult) -> Line:

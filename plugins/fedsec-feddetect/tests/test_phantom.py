@@ -16,13 +16,17 @@ def test_the_attack_shows_in_the_losses_and_feddetect_stops_it(tmp_path: Path) -
     assert [claim.verdict for claim in result.claims] == ["holds", "holds", "holds"]
     (attacker,) = result.of().facts["attackers"]["fedgan-backdoor"]
     columns = result.of("main").end["tables"]["generation.losses"]["columns"]
-    assert columns["round"] == list(range(1, 12))
+    assert columns["round"] == list(range(1, 14))
+    losses = {int(name.split()[-1]): each for name, each in columns.items() if name.startswith("mean_gen")}
+    assert all(max(losses, key=lambda client: losses[client][place]) == attacker for place in range(6, 13))
     verdicts = [event["verdicts"]["feddetect"] for event in result.of("feddetect").rounds[4:]]
     assert all(verdict["flagged"][attacker] for verdict in verdicts)
-    # the control: what the same defence does to honest clients is measured, whatever it is
-    control = result.of("clean-feddetect").final
-    assert control["suppression.honest_entropy"] is not None
-    assert control["suppression.malicious_share"] is None
+    # the control: whatever the same defence does to honest clients, the figures say what the verdicts did
+    control = result.of("clean-feddetect")
+    trust = control.rounds[-1]["verdicts"]["feddetect"]["trust"]
+    assert control.final["suppression.honest_suppressed"] == sum(value < 0.5 for value in trust)
+    assert 0 < control.final["suppression.honest_entropy"] <= 1
+    assert control.final["suppression.malicious_share"] is None
     page = (result.folder / "report.html").read_text(encoding="utf-8")
     assert "generation.progress" in page
 
