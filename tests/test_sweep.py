@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +12,7 @@ from types import ModuleType
 import pytest
 
 from fedsec_core.errors import FedsecError
+from fedsec_core.runs.reading import FederationResult
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 TINY = """
@@ -50,16 +52,20 @@ def test_a_federation_that_is_there_is_not_run_again(
         ("median", 2),
     ]
 
-    sweep.run(wanted[:2], results, lambda item, found: {"accuracy": found.final["classification.accuracy"]})
+    def accuracy(item: object, found: FederationResult) -> dict[str, object]:
+        return {"accuracy": found.final["classification.accuracy"]}
+
+    sweep.run(wanted[:2], results, accuracy, at_once=1)
     first = results.read_bytes()
     # as a kill in the middle of a line leaves it
     results.write_bytes(first + b'{"scenario": "ti')
-    sweep.run(wanted, results, lambda item, found: {"accuracy": found.final["classification.accuracy"]})
+    sweep.run(wanted, results, accuracy, at_once=2)
     assert results.read_bytes().startswith(first)
     assert "2 of 4 federations are there, 2 to run" in capsys.readouterr().out
 
     lines = sweep.ledger.read(results)
-    assert [(line["variant"], line["seed"]) for line in lines] == [(w.variant, w.seed) for w in wanted]
+    assert {(line["variant"], line["seed"]) for line in lines} == {(w.variant, w.seed) for w in wanted}
+    assert len(lines) == len(wanted)
     assert all(0 <= line["accuracy"] <= 1 and line["status"] == "done" for line in lines)
     assert not [path for path in (tmp_path / "runs").iterdir() if not path.name.startswith(".")]
     assert set(sweep.finished(lines, wanted)) == set(wanted)
@@ -110,3 +116,33 @@ def test_reading_results_leaves_a_line_that_is_being_written(sweep: ModuleType, 
     assert results.read_text().endswith('{"see')
     sweep.ledger.append(results, {"seed": 2})
     assert results.read_text() == '{"seed": 1}\n{"seed": 2}\n'
+
+
+def test_what_cannot_be_played_says_why_and_a_line_before_it_stays(sweep: ModuleType, tmp_path: Path) -> None:
+    scenario, results = tmp_path / "tiny.toml", tmp_path / "results.jsonl"
+    scenario.write_text(TINY)
+    first, second, *_ = sweep.items(str(scenario))
+    sweep.run([first], results, lambda item, found: {}, at_once=1)
+    scenario.write_text(TINY.replace('use = "sgd"', 'use = "sgdd"'))
+    with pytest.raises(FedsecError, match=r"(?s)median, seed 1: was not played.*sgdd.*sgd"):
+        sweep.run([second], results, lambda item, found: {})
+    assert [line["variant"] for line in sweep.ledger.read(results)] == ["main"]
+
+
+def test_stopping_it_stops_the_federations(sweep: ModuleType, tmp_path: Path) -> None:
+    scenario = tmp_path / "long.toml"
+    scenario.write_text(TINY.replace("rounds = 1", "rounds = 100000"))
+    (tmp_path / "runs").mkdir()
+    children = sweep.Children(tmp_path / "runs")
+    wanted = list(sweep.items(str(scenario)))
+
+    def play(item: object) -> None:
+        if item is not wanted[0]:
+            while not list((tmp_path / "runs").rglob("metrics.jsonl")):
+                time.sleep(0.05)
+            raise KeyboardInterrupt
+        children.play(str(scenario), "main", 1)
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep.side_by_side(2, wanted, play, children)
+    assert not children.running

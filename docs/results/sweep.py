@@ -1,4 +1,4 @@
-"""Runs the variants of scenarios one federation at a time; stop it at any moment and start it again.
+"""Runs the variants of scenarios, one federation on each core; stop it at any moment and start it again.
 
 Each finished federation is one line of a results file, and is not run again while its settings hold.
 """
@@ -10,18 +10,19 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import attrs
 import ledger
 from attrs import frozen
+from children import Children, side_by_side
 from ledger import Line
 
-import fedsec_core
-from fedsec_core.execution.launching import Nursery
 from fedsec_core.runs.files import locked
 from fedsec_core.runs.reading import FederationResult
 from fedsec_core.scenario import Experiment, load
+from fedsec_core.scenario.execute import Execute, worker_count
 
 RUNS = Path(__file__).parents[2] / "runs" / "sweep"
 """Where federations are played; what evaluation keeps for later runs stays there, the rest is taken away:
@@ -79,32 +80,35 @@ def finished(lines: Iterable[Line], wanted: Iterable[Item]) -> dict[Item, Line]:
     return {item: known[item.place] for item in wanted if item.place in known}
 
 
-def run(wanted: Sequence[Item], results: Path, measure: Callable[[Item, FederationResult], Line]) -> None:
+def run(
+    wanted: Sequence[Item],
+    results: Path,
+    measure: Callable[[Item, FederationResult], Line],
+    *,
+    at_once: int | None = None,
+) -> None:
     """Run what has no line yet, in the order of `wanted`; `measure` tells what else a line holds.
 
-    Raises FedsecError while another process does.
+    `at_once` federations are played side by side, one on every core unless told. Raises FedsecError
+    while another process does, and if one cannot be played.
     """
     done = finished(ledger.read(results), wanted)
     todo = [item for item in wanted if item not in done]
     print(f"{len(done)} of {len(wanted)} federations are there, {len(todo)} to run", flush=True)
     RUNS.mkdir(parents=True, exist_ok=True)
-    with locked(RUNS), Nursery.start() as nursery:
+    writing, children = Lock(), Children(RUNS)
+
+    def play(item: Item) -> None:
+        found = children.play(item.scenario, item.variant, item.seed)
+        with writing:
+            ledger.append(results, {**identity(item, found), **measure(item, found)})
+            print(f"{item.title}: {found.status}, {found.facts['seconds']:.0f} s", flush=True)
+        shutil.rmtree(found.folder.parents[1])
+
+    with locked(RUNS):
         for left in RUNS.glob("[!.]*/"):
             shutil.rmtree(left)
-        for item in todo:
-            result = fedsec_core.run(
-                item.scenario,
-                seeds=[item.seed],
-                variants=[item.variant],
-                twin=False,
-                out=RUNS,
-                report=False,
-                nursery=nursery,
-            )
-            (found,) = result.federations
-            ledger.append(results, {**identity(item, found), **measure(item, found)})
-            shutil.rmtree(result.folder)
-            print(f"{item.title}: {found.status}, {found.facts['seconds']:.0f} s", flush=True)
+        side_by_side(at_once or worker_count(Execute()), todo, play, children)
 
 
 def identity(item: Item, found: FederationResult) -> Line:
@@ -120,4 +124,5 @@ def identity(item: Item, found: FederationResult) -> Line:
         "data": found.facts["data"]["digest"],
         "key": found.facts["key"],
         "seconds": round(found.facts["seconds"], 1),
+        "cores": 1,
     }

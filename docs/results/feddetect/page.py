@@ -65,8 +65,8 @@ def write(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) 
 
 
 def _progress(everything: Sequence[Item], found: Mapping[Item, Line]) -> str:
-    minutes = sum(line["seconds"] for line in found.values()) / 60
-    text = f"{len(found)} of {len(everything)} federations, {minutes:.0f} minutes in all."
+    hours = sum(line["seconds"] * line["cores"] for line in found.values()) / 3600
+    text = f"{len(found)} of {len(everything)} federations, {hours:.1f} hours of one core in all."
     missing: dict[str, int] = {}
     for item in everything:
         if item not in found:
