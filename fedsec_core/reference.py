@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from fedsec_core import digests
 from fedsec_core.data import Dataset
-from fedsec_core.sources import code_of, installed, module_of, requirements, underneath
+from fedsec_core.sources import code_of, installed, module_of, requirements, underneath, version_of
 
 
 def cached(
@@ -52,7 +51,7 @@ def _footing(module: str) -> tuple[str, ...]:
     if not installed(module):
         return ()
     code = [code_of(name, (module_of(name),)) for name in (module, *underneath(module))]
-    versions = [f"{name} {metadata.version(name)}" for name in requirements(module) if installed(name)]
+    versions = [f"{name} {version_of(name)}" for name in requirements(module) if installed(name)]
     return (*code, *versions)
 
 

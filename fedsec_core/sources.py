@@ -1,4 +1,4 @@
-"""Digests of the code that is installed, and of what it rests on."""
+"""Digests of the code that is installed, and of what it rests on, as a process first finds it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 @cache
 def code_of(distribution: str, modules: tuple[str, ...]) -> str:
     """Return the version of an installed distribution; of an editable one, a hash of its `modules`' files."""
-    if not installed(distribution) or editable(distribution):
-        return _hash_sources(modules)
-    return metadata.version(distribution)
+    version = version_of(distribution)
+    return _hash_sources(modules) if version is None or editable(distribution) else version
 
 
+@cache
 def requirements(distribution: str) -> tuple[str, ...]:
     """Return the names of what a distribution requires, extras apart; of one not installed, nothing."""
     if not installed(distribution):
@@ -44,11 +44,16 @@ def underneath(distribution: str) -> tuple[str, ...]:
 
 def installed(distribution: str) -> bool:
     """Tell whether there is such a distribution."""
+    return version_of(distribution) is not None
+
+
+@cache
+def version_of(distribution: str) -> str | None:
+    """Return the version that is installed; None if there is no such distribution."""
     try:
-        metadata.distribution(distribution)
+        return metadata.version(distribution)
     except metadata.PackageNotFoundError:
-        return False
-    return True
+        return None
 
 
 @cache

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from time import perf_counter
+from types import ModuleType
 from typing import Any
 
 import pluggy
@@ -115,7 +117,7 @@ class Members:
         self.spent: dict[str, float] = {}
         """Seconds inside the hooks of each component, by label; whoever reads it clears it."""
         self._inside = 0.0
-        manager = pluggy.PluginManager(PROJECT)
+        manager = _Manager(PROJECT)
         for module in hookspecs.GROUPS:
             manager.add_hookspecs(module)
         runtimes = [(slot, _build(slot)) for slot in slots]
@@ -226,6 +228,26 @@ def _build(slot: Slot) -> Any:
         return slot.component.build()
     except Exception as error:
         raise PluginError(f"{slot.title} could not be built: {one_line(error)}") from error
+
+
+class _Manager(pluggy.PluginManager):
+    """Looks for implementations among public names only, and reads each group of specifications once.
+
+    Half of an object's names are Python's own, and small federations are built by the thousand.
+    """
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        return None if name.startswith("_") else super().parse_hookimpl_opts(plugin, name)
+
+    def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
+        return _specifications(module_or_class).get(name)
+
+
+@cache
+def _specifications(module: ModuleType) -> dict[str, Any]:
+    parser = pluggy.PluginManager(PROJECT)
+    found = {name: parser.parse_hookspec_opts(module, name) for name in dir(module)}
+    return {name: options for name, options in found.items() if options is not None}
 
 
 def _register(manager: pluggy.PluginManager, slot: Slot, runtime: Any) -> None:

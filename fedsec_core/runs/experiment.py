@@ -26,7 +26,7 @@ from fedsec_core.execution.launching import Nursery
 from fedsec_core.federation import Federation
 from fedsec_core.runs.describe import describe
 from fedsec_core.runs.files import locked, replace, reporting
-from fedsec_core.runs.key import key_of, key_parts
+from fedsec_core.runs.key import key_from, key_parts
 from fedsec_core.runs.names import CHECKPOINT, FACTS, PLAN, SCENARIO, UNFINISHED
 from fedsec_core.runs.plan import Plan, Silent, Watcher, plans
 from fedsec_core.runs.reading import read_federation
@@ -93,7 +93,7 @@ class Playing:
         splits = self._load(plan)
         data_digest = splits.digest()
         parts = key_parts(plan.scenario, plan.seed, twin=plan.twin, data_digest=data_digest)
-        key = key_of(plan.scenario, plan.seed, twin=plan.twin, data_digest=data_digest)
+        key = key_from(parts)
         facts = {"variant": plan.variant, "seed": plan.seed, "twin": plan.twin, "order": order, "key": key}
         place = self._place(plan, key)
         begun = _begun(place)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from fedsec_core.runs.starting import read_weights, weights_digest, weights_file
 from fedsec_core.scenario.model import SHADOW, Scenario
 from fedsec_core.scenario.resolve import resolve
 from fedsec_core.scenario.structure import contains_path
-from fedsec_core.sources import code_of, module_of, requirements, underneath
+from fedsec_core.sources import code_of, module_of, requirements, underneath, version_of
 from fedsec_core.vocabulary import Role
 
 CORE = "fedsec-core"
@@ -24,7 +23,12 @@ CORE = "fedsec-core"
 
 def key_of(scenario: Scenario, seed: int, *, twin: bool, data_digest: str) -> str:
     """Return the key of one federation, 32 hexadecimal digits: a hash over its `key_parts`."""
-    return _digest(key_parts(scenario, seed, twin=twin, data_digest=data_digest))
+    return key_from(key_parts(scenario, seed, twin=twin, data_digest=data_digest))
+
+
+def key_from(parts: Mapping[str, str]) -> str:
+    """Return the key of the federation that `key_parts` tells of."""
+    return _digest(parts)
 
 
 def key_parts(scenario: Scenario, seed: int, *, twin: bool, data_digest: str) -> dict[str, str]:
@@ -58,10 +62,8 @@ def versions(scenario: Scenario) -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in distributions(scenario):
         for each in (name, *requirements(name)):
-            try:
-                found[each] = metadata.version(each)
-            except metadata.PackageNotFoundError:
-                continue
+            if (version := version_of(each)) is not None:
+                found[each] = version
     return dict(sorted(found.items()))
 
 
