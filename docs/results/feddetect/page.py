@@ -100,8 +100,8 @@ def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Li
 
 def _table(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> str:
     columns = {
-        "FD-clf": ("generation.fd_clf", 1),
-        "KID-clf": ("generation.kid_clf", 1),
+        "FD-clf": ("generation.fd_clf", reading.decimals(lines.values(), "generation.fd_clf")),
+        "KID-clf": ("generation.kid_clf", reading.decimals(lines.values(), "generation.kid_clf")),
         "class accuracy": ("generation.class_accuracy", 3),
         "diversity": ("generation.diversity", 2),
         "trigger distance": ("fedgan-backdoor.trigger_distance", 3),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import floor, log10
 from statistics import fmean, stdev
 
 from ledger import Line
@@ -57,6 +58,13 @@ def late_value(line: Line, metric: str) -> float | None:
     values = [value for _, value in line["series"].get(metric, ())][-LATE:]
     known = [value for value in values if value is not None]
     return fmean(known) if known and len(known) == len(values) else None
+
+
+def decimals(groups: Iterable[Sequence[Line]], metric: str) -> int:
+    """Return how many decimals show two digits of a metric of the last evaluated rounds, from 1 to 4."""
+    known = [value for group in groups for line in group if (value := late_value(line, metric))]
+    least = min(map(abs, known), default=1.0)
+    return min(max(1 - floor(log10(least)), 1), 4)
 
 
 def end(group: Sequence[Line], metric: str, digits: int) -> str:
