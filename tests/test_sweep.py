@@ -129,6 +129,16 @@ def test_what_cannot_be_played_says_why_and_a_line_before_it_stays(sweep: Module
     assert [line["variant"] for line in sweep.ledger.read(results)] == ["main"]
 
 
+def test_a_scenario_that_is_changed_under_way_gets_no_line(sweep: ModuleType, tmp_path: Path) -> None:
+    scenario, results = tmp_path / "tiny.toml", tmp_path / "results.jsonl"
+    scenario.write_text(TINY)
+    first, *_ = sweep.items(str(scenario))
+    scenario.write_text(TINY.replace("steps = 1", "steps = 2"))
+    with pytest.raises(FedsecError, match="main, seed 1: the scenario was changed meanwhile; start again"):
+        sweep.run([first], results, lambda item, found: {})
+    assert not results.exists()
+
+
 def test_stopping_it_stops_the_federations(sweep: ModuleType, tmp_path: Path) -> None:
     scenario = tmp_path / "long.toml"
     scenario.write_text(TINY.replace("rounds = 1", "rounds = 100000"))

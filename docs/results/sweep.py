@@ -19,6 +19,7 @@ from attrs import frozen
 from children import Children, side_by_side
 from ledger import Line
 
+from fedsec_core.errors import FedsecError
 from fedsec_core.runs.files import locked
 from fedsec_core.runs.reading import FederationResult
 from fedsec_core.scenario import Experiment, load
@@ -100,6 +101,8 @@ def run(
 
     def play(item: Item) -> None:
         found = children.play(item.scenario, item.variant, item.seed)
+        if settings_of(load(item.scenario), item.variant) != item.settings:
+            raise FedsecError(f"{item.title}: the scenario was changed meanwhile; start again")
         with writing:
             ledger.append(results, {**identity(item, found), **measure(item, found)})
             print(f"{item.title}: {found.status}, {found.facts['seconds']:.0f} s", flush=True)

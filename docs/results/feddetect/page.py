@@ -36,8 +36,11 @@ WHAT = {
     "clean-geometric-median": "clean + geometric median",
 }
 REGULARISED = {
+    "plain": "attack, without WGAN-GP",
     "main": "attack + WGAN-GP",
+    "plain-feddetect": "attack + FedDetect, without WGAN-GP",
     "feddetect": "attack + WGAN-GP + FedDetect",
+    "plain-clean": "clean, without WGAN-GP",
     "clean": "clean + WGAN-GP",
     "clean-feddetect": "clean + WGAN-GP + FedDetect",
 }
@@ -51,6 +54,8 @@ LIES = {
     "clean-calibrated-server-evaluated": "clean + calibrated, server's own discriminator",
 }
 
+WATCHED = ("blood", "pneumonia")
+"""Scenarios of which the page also says what other detectors would have done."""
 OTHERWISE = {"blood-liar": LIES, "blood-wgan": REGULARISED}
 
 
@@ -93,15 +98,14 @@ def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Li
         yield _table(lines, names)
         if suppression := _suppression(lines, names):
             yield suppression
-        if name == "blood":
-            yield from _watched(lines)
+        if name in WATCHED:
+            yield from _watched(reading.watched(lines))
         yield from _figures(folder, name, lines, names)
 
 
 def _table(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> str:
     columns = {
         "FD-clf": ("generation.fd_clf", reading.decimals(lines.values(), "generation.fd_clf")),
-        "KID-clf": ("generation.kid_clf", reading.decimals(lines.values(), "generation.kid_clf")),
         "class accuracy": ("generation.class_accuracy", 3),
         "diversity": ("generation.diversity", 2),
         "trigger distance": ("fedgan-backdoor.trigger_distance", 3),
@@ -111,15 +115,23 @@ def _table(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> str
         "real + synthetic": ("augmentation.augmented_accuracy", 3),
         "real only": ("augmentation.real_accuracy", 3),
     }
-    augmented = any("augmentation.gain" in line["end"] for group in lines.values() for line in group)
-    head = ["run", "seeds", *columns, *(ends if augmented else ())]
+    everyone = [line for group in lines.values() for line in group]
+    augmented = any("augmentation.gain" in line["end"] for line in everyone)
+    kernel = reading.decimals(lines.values(), "generation.kid_clf")
+    head = ["run", "seeds", "KID-clf", *columns, *(ends if augmented else ())]
     rows = []
     for variant in (each for each in names if each in lines):
         group = lines[variant]
-        cells = [reading.late(group, metric, digits) for metric, digits in columns.values()]
+        cells = [reading.middle(group, "generation.kid_clf", kernel)]
+        cells += [reading.late(group, metric, digits) for metric, digits in columns.values()]
         if augmented:
             cells += [reading.end(group, metric, digits) for metric, digits in ends.values()]
         rows.append([names[variant], reading.seeds(group), *cells])
+    blank = [""] * (len(head) - 7)
+    floor = reading.real(everyone, columns["FD-clf"][1])
+    rows.append(
+        ["*real images*", "", "", floor["fd_clf"], floor["accuracy"], "1.00", floor["distance"], *blank]
+    )
     return reading.table(head, rows)
 
 
@@ -172,7 +184,7 @@ def _watched(lines: Mapping[str, Sequence[Line]]) -> Iterator[str]:
                 )
     if rows:
         yield (
-            "What two detectors would have said of runs that did not heed them (shadows):\n\n"
+            "What detectors would have said of runs that did not heed them:\n\n"
             + reading.table(
                 [
                     "run",

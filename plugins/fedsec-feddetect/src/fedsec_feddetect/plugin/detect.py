@@ -55,15 +55,15 @@ class FedDetect(_Fading):
         "a forest of 100 trees on n numbers; with server_evaluated a GAN's round on the server"
     )
     limits: ClassVar[str] = (
-        "acts from 4 clients on, and on one flagged client of 4 or 5; flags honest clients in every other "
-        "round or so, and never forgives; a client that lies about its loss passes (loss_source)"
+        "acts from 4 clients on, and on one flagged client of 4 or 5; flags honest clients in three of four "
+        "clean rounds or more, and never forgives; a client that lies about its loss passes (loss_source)"
     )
     deviates: ClassVar[str] = (
         "none from the released code of the preliminary version; the journal's final form could not be "
         "read. A client without a finite loss is flagged and left out of the round, and counts in K"
     )
     oracle: ClassVar[str] = (
-        "the rule written out on its own over 60 rounds; the released log's predictions; sklearn's forest"
+        "the rule written out on its own over 60 rounds; the weights of round 11 of the released log; sklearn"
     )
 
     metric: str = parameter("generator_loss", doc="Which reported loss: that of the last batch.")

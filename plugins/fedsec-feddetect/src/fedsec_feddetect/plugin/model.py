@@ -36,7 +36,8 @@ class ConditionalDcgan(Component):
     )
     discriminator_norm: str = parameter(
         "batch",
-        doc="Normalisation in the discriminator; a gradient penalty needs instance or none.",
+        doc="Normalisation in the discriminator; a gradient penalty needs instance (then with "
+        'conditioning = "plane") or none.',
         choices=("batch", "instance", "none"),
     )
 
