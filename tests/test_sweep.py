@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -156,3 +157,18 @@ def test_stopping_it_stops_the_federations(sweep: ModuleType, tmp_path: Path) ->
     with pytest.raises(KeyboardInterrupt):
         sweep.side_by_side(2, wanted, play, children)
     assert not children.running
+
+
+def test_a_federation_ends_with_the_sweep_that_is_killed(tmp_path: Path) -> None:
+    scenario = tmp_path / "long.toml"
+    scenario.write_text(TINY.replace("rounds = 1", "rounds = 100000"))
+    options = ["--variant", "main", "--seed", "1", "--out", str(tmp_path / "runs"), "--workers", "1"]
+    command = [sys.executable, str(RESULTS / "child.py"), "run", str(scenario), *options, "--quiet"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        while child.poll() is None and not list(tmp_path.rglob("metrics.jsonl")):
+            time.sleep(0.05)
+        assert child.poll() is None
+        # what the system does when the process that holds this end is gone
+        assert child.stdin is not None
+        child.stdin.close()
+        assert child.wait(30) == 1

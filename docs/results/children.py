@@ -18,6 +18,7 @@ from fedsec_core.errors import FedsecError
 from fedsec_core.runs.reading import FederationResult, read_federation
 
 Task = TypeVar("Task")
+CHILD = Path(__file__).parent / "child.py"
 
 
 @define(eq=False)
@@ -33,21 +34,7 @@ class Children:
     def play(self, scenario: str, variant: str, seed: int) -> FederationResult:
         """Play a variant of a scenario, return what its folder tells; raises FedsecError if it cannot."""
         options = ["--variant", variant, "--seed", str(seed), "--out", str(self.out), "--workers", "1"]
-        command = [sys.executable, "-P", "-m", "fedsec_core", "run", scenario, *options]
-        with self.lock:
-            if self.ended:
-                raise FedsecError("stopped")
-            child = subprocess.Popen(
-                [*command, "--no-report", "--quiet", "--json"],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
-            self.running.add(child)
-        told, complaint = child.communicate()
-        with self.lock:
-            self.running.discard(child)
+        told, complaint = self._ask("run", scenario, *options, "--no-report", "--quiet", "--json")
         runs = [
             run
             for experiment in (json.loads(told)["experiments"] if told.strip() else ())
@@ -57,6 +44,31 @@ class Children:
         if len(runs) != 1:
             raise FedsecError(f"{scenario}, {variant}, seed {seed}: was not played\n{complaint.strip()}")
         return read_federation(Path(runs[0]["folder"]))
+
+    def _ask(self, *arguments: str) -> tuple[str, str]:
+        """Run the command `fedsec` in a process, and return what it says and what it complains of."""
+        # nothing is ever written to it: the system closes it when this process ends, however that is
+        held, holder = os.pipe()
+        try:
+            with self.lock:
+                if self.ended:
+                    raise FedsecError("stopped")
+                child = subprocess.Popen(
+                    [sys.executable, "-P", str(CHILD), *arguments],
+                    stdin=held,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    env={**os.environ, "OMP_NUM_THREADS": "1"},
+                )
+                self.running.add(child)
+            said = child.communicate()
+            with self.lock:
+                self.running.discard(child)
+            return said
+        finally:
+            os.close(held)
+            os.close(holder)
 
     def end(self) -> None:
         """End them all, and let no other begin."""
