@@ -57,5 +57,5 @@ def test_every_variant_of_the_page_runs_in_small(name: str, out: Path) -> None:
     digests = {each.variant: each.facts["digest"] for each in result.federations}
     assert digests["main"] != digests["clean"]
     for each in result.federations:
-        assert bool(each.facts["attackers"]["fedgan-backdoor"]) != each.variant.startswith("clean")
+        assert bool(each.facts["attackers"]["fedgan-backdoor"]) != ("clean" in each.variant)
         assert each.final["generation.fd_clf"] is not None
