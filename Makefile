@@ -70,7 +70,7 @@ matrix: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python docs/results/matrix $(ARGS)
 
 gan: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python docs/results/feddetect $(ARGS)
+	$(BIN)/python docs/results/feddetect $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -80,7 +80,7 @@ class Children:
 
 def side_by_side(count: int, tasks: Sequence[Task], act: Callable[[Task], None], children: Children) -> None:
     """Call `act` on each of `tasks`, `count` at a time and in their order; the first error ends them all."""
-    with ThreadPoolExecutor(max(count, 1)) as pool:
+    with ThreadPoolExecutor(count) as pool:
         try:
             for done in as_completed([pool.submit(act, task) for task in tasks]):
                 done.result()

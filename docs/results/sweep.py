@@ -127,5 +127,5 @@ def identity(item: Item, found: FederationResult) -> Line:
         "data": found.facts["data"]["digest"],
         "key": found.facts["key"],
         "seconds": round(found.facts["seconds"], 1),
-        "cores": 1,
+        "cores": found.facts["workers"],
     }

@@ -231,13 +231,13 @@ def _build(slot: Slot) -> Any:
 
 
 class _Manager(pluggy.PluginManager):
-    """Looks for implementations among public names only, and reads each group of specifications once.
+    """Looks for no implementation under Python's own names, and reads each group of specifications once.
 
-    Half of an object's names are Python's own, and small federations are built by the thousand.
+    Half of an object's names are such, and small federations are built by the thousand.
     """
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
-        return None if name.startswith("_") else super().parse_hookimpl_opts(plugin, name)
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
 
     def parse_hookspec_opts(self, module_or_class: Any, name: str) -> Any:
         return _specifications(module_or_class).get(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, median
 
 import figures
 import reading
@@ -54,8 +55,6 @@ LIES = {
     "clean-calibrated-server-evaluated": "clean + calibrated, server's own discriminator",
 }
 
-WATCHED = ("blood", "pneumonia")
-"""Scenarios of which the page also says what other detectors would have done."""
 OTHERWISE = {"blood-liar": LIES, "blood-wgan": REGULARISED}
 
 
@@ -98,40 +97,36 @@ def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Li
         yield _table(lines, names)
         if suppression := _suppression(lines, names):
             yield suppression
-        if name in WATCHED:
-            yield from _watched(reading.watched(lines))
+        yield from _watched(lines)
         yield from _figures(folder, name, lines, names)
 
 
 def _table(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> str:
-    columns = {
-        "FD-clf": ("generation.fd_clf", reading.decimals(lines.values(), "generation.fd_clf")),
-        "class accuracy": ("generation.class_accuracy", 3),
-        "diversity": ("generation.diversity", 2),
-        "trigger distance": ("fedgan-backdoor.trigger_distance", 3),
+    everyone = [line for group in lines.values() for line in group]
+    near = {name: reading.decimals(lines.values(), f"generation.{name}") for name in ("fd_clf", "kid_clf")}
+    columns: dict[str, tuple[str, int, reading.Average]] = {
+        "FD-clf": ("generation.fd_clf", near["fd_clf"], fmean),
+        "KID-clf": ("generation.kid_clf", near["kid_clf"], median),
+        "class accuracy": ("generation.class_accuracy", 3, fmean),
+        "diversity": ("generation.diversity", 2, fmean),
+        "trigger distance": ("fedgan-backdoor.trigger_distance", 3, fmean),
     }
     ends = {
         "synthetic only": ("augmentation.synthetic_accuracy", 3),
         "real + synthetic": ("augmentation.augmented_accuracy", 3),
         "real only": ("augmentation.real_accuracy", 3),
     }
-    everyone = [line for group in lines.values() for line in group]
-    augmented = any("augmentation.gain" in line["end"] for line in everyone)
-    kernel = reading.decimals(lines.values(), "generation.kid_clf")
-    head = ["run", "seeds", "KID-clf", *columns, *(ends if augmented else ())]
+    if not any("augmentation.gain" in line["end"] for line in everyone):
+        ends = {}
     rows = []
     for variant in (each for each in names if each in lines):
         group = lines[variant]
-        cells = [reading.middle(group, "generation.kid_clf", kernel)]
-        cells += [reading.late(group, metric, digits) for metric, digits in columns.values()]
-        if augmented:
-            cells += [reading.end(group, metric, digits) for metric, digits in ends.values()]
+        cells = [reading.late(group, *column) for column in columns.values()]
+        cells += [reading.end(group, *column) for column in ends.values()]
         rows.append([names[variant], reading.seeds(group), *cells])
-    blank = [""] * (len(head) - 7)
-    floor = reading.real(everyone, columns["FD-clf"][1])
-    rows.append(
-        ["*real images*", "", "", floor["fd_clf"], floor["accuracy"], "1.00", floor["distance"], *blank]
-    )
+    floor = {"run": "*real images*", **reading.real(everyone, near["fd_clf"])}
+    head = ["run", "seeds", *columns, *ends]
+    rows.append([floor.get(name, "") for name in head])
     return reading.table(head, rows)
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import floor, log10
-from statistics import fmean, median, stdev
+from statistics import fmean, stdev
 
-import replay
 from ledger import Line
 from sweep import Item
-
-from fedsec_feddetect.plugin.detect import FedDetect
 
 LATE = 5
 """Evaluated rounds at the end whose mean is shown: single rounds jump."""
 WARM_UP = 10
-RELEASED = "last-batch"
-SHADOWS = {RELEASED: "FedDetect as released", "watching": "calibrated"}
+SHADOWS = {"last-batch": "FedDetect as released", "watching": "calibrated"}
 SUPPRESSED = 0.5
+Average = Callable[[Sequence[float]], float]
 
 
 def by_variant(found: Mapping[Item, Line], scenario: str) -> dict[str, list[Line]]:
@@ -50,17 +47,12 @@ def seeds(group: Sequence[Line]) -> str:
     return f"{len(group)} ({', '.join(ends)})" if ends else str(len(group))
 
 
-def late(group: Sequence[Line], metric: str, digits: int) -> str:
-    """Return a metric of the last evaluated rounds."""
-    return spread([late_value(line, metric) for line in group], digits)
+def late(group: Sequence[Line], metric: str, digits: int, average: Average = fmean) -> str:
+    """Return a metric of the last evaluated rounds, their mean or another average."""
+    return spread([late_value(line, metric, average) for line in group], digits)
 
 
-def middle(group: Sequence[Line], metric: str, digits: int) -> str:
-    """Return the median of a metric over the last evaluated rounds: for one that jumps by its tenfold."""
-    return spread([late_value(line, metric, median) for line in group], digits)
-
-
-def late_value(line: Line, metric: str, average: Callable[[Sequence[float]], float] = fmean) -> float | None:
+def late_value(line: Line, metric: str, average: Average = fmean) -> float | None:
     """Return the mean of a metric, or another average, over the last evaluated rounds of one federation."""
     if line["status"] != "done":
         return None
@@ -70,13 +62,13 @@ def late_value(line: Line, metric: str, average: Callable[[Sequence[float]], flo
 
 
 def real(lines: Sequence[Line], digits: int) -> dict[str, str]:
-    """Return what real images reach: validation against training images, test images, the training images."""
-    shown = {
-        "fd_clf": ([line["end"].get("generation.real_fd_clf") for line in lines], digits),
-        "accuracy": ([line["end"].get("generation.reference_accuracy") for line in lines], 3),
-        "distance": ([_first(line, "fedgan-backdoor.real_trigger_distance") for line in lines], 3),
+    """Return, by column, what real images reach: those of validation, of the test, and of training."""
+    distance = [_first(line, "fedgan-backdoor.real_trigger_distance") for line in lines]
+    return {
+        "FD-clf": _constant([line["end"].get("generation.real_fd_clf") for line in lines], digits),
+        "class accuracy": _constant([line["end"].get("generation.reference_accuracy") for line in lines], 3),
+        "trigger distance": _constant(distance, 3),
     }
-    return {name: _constant(values, places) for name, (values, places) in shown.items()}
 
 
 def _first(line: Line, metric: str) -> float | None:
@@ -87,23 +79,6 @@ def _constant(values: Sequence[float | None], digits: int) -> str:
     """Return what all runs that have a value agree on; a dash where they do not."""
     told = {f"{value:.{digits}f}" for value in values if value is not None}
     return told.pop() if len(told) == 1 else "-"
-
-
-def watched(lines: Mapping[str, Sequence[Line]]) -> dict[str, list[Line]]:
-    """Return the lines of `main` and `clean` with the verdicts of FedDetect as released.
-
-    Where no shadow has recorded them they are its rule on the losses of the line.
-    """
-    rule = FedDetect()
-    return {
-        variant: [
-            {**line, "verdicts": {RELEASED: replay.verdicts(line, rule), **line["verdicts"]}}
-            if RELEASED not in line["verdicts"]
-            else line
-            for line in lines.get(variant, ())
-        ]
-        for variant in ("main", "clean")
-    }
 
 
 def decimals(groups: Iterable[Sequence[Line]], metric: str) -> int:

@@ -36,7 +36,7 @@ class ConditionalDcgan(Component):
     )
     discriminator_norm: str = parameter(
         "batch",
-        doc="Normalisation in the discriminator; a gradient penalty needs instance (then with "
+        doc="Normalisation in the discriminator; a gradient penalty needs instance (best with "
         'conditioning = "plane") or none.',
         choices=("batch", "instance", "none"),
     )
