@@ -11,15 +11,18 @@ import pytest
 import torch
 from attrs import evolve
 
+from fedsec_basics.mean import MeanAggregator
 from fedsec_core.course import Course
 from fedsec_core.errors import FedsecError, MissingGrant
 from fedsec_core.execution.executor import Training
 from fedsec_core.execution.in_process import InProcess
 from fedsec_core.federation import Federation
+from fedsec_core.markers import hookimpl
 from fedsec_core.measuring import Measuring
 from fedsec_core.records import RoundRecord
 from fedsec_core.scenario import load
 from fedsec_core.tasks import Answer, Blueprint, Order, Task
+from fedsec_core.updates import Rows
 from fedsec_core.views import Grants
 
 
@@ -37,6 +40,25 @@ def test_the_same_scenario_twice_gives_the_same_digest(
     (first, _), (second, _) = play(tables), play(tables)
     assert first.digest == second.digest
     assert torch.equal(first.state, second.state)
+
+
+def test_a_hook_may_be_answered_under_a_private_name(
+    tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _ = play(tables)
+    original = MeanAggregator.aggregate_updates
+    asked = []
+
+    @hookimpl(specname="aggregate_updates")
+    def merge(self: MeanAggregator, rows: Rows, weights: torch.Tensor) -> torch.Tensor:
+        asked.append(len(rows))
+        return original(self, rows, weights)
+
+    monkeypatch.delattr(MeanAggregator, "aggregate_updates")
+    monkeypatch.setattr(MeanAggregator, "_merge", merge, raising=False)
+    named, _ = play(tables)
+    assert asked
+    assert torch.equal(plain.state, named.state)
 
 
 def test_another_seed_gives_another_digest(tables: dict[str, Any]) -> None:
