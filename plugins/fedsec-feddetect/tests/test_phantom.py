@@ -39,8 +39,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("out")
 
 
-@pytest.mark.parametrize("name", ["blood", "blood-six", "blood-liar", "blood-wgan", "pneumonia"])
-def test_every_variant_of_the_page_runs_in_small(name: str, out: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["blood", "blood-six", "blood-liar", "blood-wgan", "pneumonia", "pneumonia-six", "pneumonia-wgan"]
+)
+def test_every_variant_that_is_shipped_runs_in_small(name: str, out: Path) -> None:
     assert load(f"fedsec-feddetect:{name}").seeds == (1, 2, 3)
     tables = tomli.loads((files("fedsec_feddetect") / f"scenarios/{name}.toml").read_text(encoding="utf-8"))
     tables["scenario"] |= {"rounds": 2, "seed": 1}
@@ -51,6 +53,9 @@ def test_every_variant_of_the_page_runs_in_small(name: str, out: Path) -> None:
         each |= {"generation": {"samples": 16}, "augmentation": {"steps": 1, "repeats": 1}}.get(
             each["use"], {}
         )
+    for table in (tables, *tables["variant"]):
+        for each in (*table.get("detect", ()), *table.get("shadow", ())):
+            each["trees"] = 5
     result = fedsec_core.run(tables, out=out, workers=1, report=False)
     assert {each.variant for each in result.federations} == set(load(f"fedsec-feddetect:{name}").scenarios())
     assert {each.status for each in result.federations} == {"done"}
