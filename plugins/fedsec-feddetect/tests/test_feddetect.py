@@ -282,6 +282,22 @@ def test_the_server_finds_the_generator_that_draws_worse(tables: dict[str, Any])
     assert any(not torch.equal(before[name], judge.weights[name]) for name in before)
 
 
+@pytest.mark.parametrize("width", [3, 16])
+def test_a_server_measures_networks_of_any_width_in_colour(
+    width: int, tables: dict[str, Any], play: Any
+) -> None:
+    """Wide convolutions have slopes whose channels are innermost."""
+    tables["scenario"]["rounds"] = 1
+    tables["data"] |= {"server": 16, "channels": 3, "size": 32}
+    tables["model"]["width"] = width
+    tables["train"]["steps"] = 1
+    tables["detect"] = [
+        {"use": "feddetect", "loss_source": "server_evaluated", "server_steps": 2, "trees": 5}
+    ]
+    (verdict,) = (event["verdicts"]["feddetect"] for event in play(tables).rounds[1:])
+    assert all(math.isfinite(score) for score in verdict["score"])
+
+
 def test_a_server_that_measures_is_not_told_a_loss(tables: dict[str, Any], play: Any) -> None:
     """The trust of a liar and of one who tells the truth is the same: nobody listens to them."""
     tables["data"]["server"] = 16

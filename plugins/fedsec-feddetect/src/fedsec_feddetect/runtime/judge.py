@@ -63,7 +63,8 @@ class Judge:
                 fake = generator(torch.randn(BATCH, generator.latent, generator=stream.torch), y)
             loss = objectives.discriminator_loss(discriminator(x, y), discriminator(fake, y))
             vector = nn.utils.parameters_to_vector(parameters).detach()
-            slopes = nn.utils.parameters_to_vector(torch.autograd.grad(loss, parameters))
+            # not parameters_to_vector: slopes of convolutions may have their channels innermost
+            slopes = torch.cat([each.reshape(-1) for each in torch.autograd.grad(loss, parameters)])
             made.step(vector, slopes)
             nn.utils.vector_to_parameters(vector, parameters)
         self.memory = made.memory()
