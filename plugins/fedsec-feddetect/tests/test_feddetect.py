@@ -286,7 +286,7 @@ def test_the_server_finds_the_generator_that_draws_worse(tables: dict[str, Any])
 def test_a_server_measures_networks_of_any_width_in_colour(
     width: int, tables: dict[str, Any], play: Any
 ) -> None:
-    """Wide convolutions have slopes whose channels are innermost."""
+    """Slopes of convolutions need not lie in memory as their weights do."""
     tables["scenario"]["rounds"] = 1
     tables["data"] |= {"server": 16, "channels": 3, "size": 32}
     tables["model"]["width"] = width

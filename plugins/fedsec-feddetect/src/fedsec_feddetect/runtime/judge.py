@@ -63,7 +63,7 @@ class Judge:
                 fake = generator(torch.randn(BATCH, generator.latent, generator=stream.torch), y)
             loss = objectives.discriminator_loss(discriminator(x, y), discriminator(fake, y))
             vector = nn.utils.parameters_to_vector(parameters).detach()
-            # not parameters_to_vector: slopes of convolutions may have their channels innermost
+            # not parameters_to_vector: slopes of convolutions need not lie in memory as their weights do
             slopes = torch.cat([each.reshape(-1) for each in torch.autograd.grad(loss, parameters)])
             made.step(vector, slopes)
             nn.utils.vector_to_parameters(vector, parameters)
