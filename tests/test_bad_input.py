@@ -219,12 +219,15 @@ def test_ctrl_c_in_a_terminal_ends_the_command_with_130(tables: dict[str, Any], 
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not list(runs.glob("*/main/1/metrics.jsonl")) or not sum(
-        file.stat().st_size for file in runs.glob("*/main/1/metrics.jsonl")
-    ):
-        assert process.poll() is None
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        while not list(runs.glob("*/main/1/metrics.jsonl")) or not sum(
+            file.stat().st_size for file in runs.glob("*/main/1/metrics.jsonl")
+        ):
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert (process.returncode, errors.strip()) == (130, "interrupted: finished rounds are kept")
     assert fedsec_core.open_run(next(runs.glob("*"))).of().status == "interrupted"

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from fedsec_core.report.series import ATTACKER, COLOURS
 
-UNDEFENDED = "main"
 PANELS = {
     "FD-clf": "generation.fd_clf",
     "class accuracy": "generation.class_accuracy",
@@ -50,7 +49,9 @@ def curves(file: Path, lines: Mapping[str, Sequence[Line]], names: Mapping[str, 
     A defence has a colour; its clean run has the same one, dashed.
     """
     shown = [each for each in names if each in lines]
-    defences = list(dict.fromkeys(_defence(each) for each in shown))
+    undefended = "undefended" if "undefended" in shown else "main"
+    defence = {each: _defence(each) or undefended for each in shown}
+    defences = list(dict.fromkeys(defence.values()))
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     panels = figure.subplots(1, len(PANELS))
     for axes, (title, metric) in zip(panels, PANELS.items(), strict=True):
@@ -59,8 +60,8 @@ def curves(file: Path, lines: Mapping[str, Sequence[Line]], names: Mapping[str, 
             axes.plot(
                 rounds,
                 values,
-                color=COLOURS[defences.index(_defence(variant)) % len(COLOURS)],
-                ls="--" if variant.startswith("clean") else "-",
+                color=COLOURS[defences.index(defence[variant]) % len(COLOURS)],
+                ls="--" if "clean" in variant.split("-") else "-",
                 lw=1.2,
                 label=names[variant],
             )
@@ -72,8 +73,8 @@ def curves(file: Path, lines: Mapping[str, Sequence[Line]], names: Mapping[str, 
 
 
 def _defence(variant: str) -> str:
-    """Return what stands against an attack, by the name of the variant that has one."""
-    return variant.removeprefix("clean").removeprefix("-") or UNDEFENDED
+    """Return what stands against an attack: the variant's name without the word for there being none."""
+    return "-".join(word for word in variant.split("-") if word != "clean")
 
 
 def _mean(group: Sequence[Line], metric: str) -> tuple[list[int], list[float]]:

@@ -152,8 +152,8 @@ def _suppression(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) 
         return ""
     head = [
         "run",
-        "flags of the malicious client, share of rounds after warm-up",
-        "of honest ones",
+        "share of rounds after warm-up that flag the malicious client",
+        "that flag an honest one",
         "round of suppression, by seed",
         "flags needed",
         "honest clients ever below 0.5",
@@ -184,8 +184,8 @@ def _watched(lines: Mapping[str, Sequence[Line]]) -> Iterator[str]:
                 [
                     "run",
                     "detector",
-                    "flags of the malicious client",
-                    "of honest ones",
+                    "share of rounds after warm-up that flag the malicious client",
+                    "that flag an honest one",
                     "honest clients ever below 0.5, by seed",
                 ],
                 rows,

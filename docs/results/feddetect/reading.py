@@ -107,7 +107,7 @@ def each(group: Sequence[Line], metric: str, missing: str = "-") -> str:
 
 
 def flags(group: Sequence[Line], label: str, *, malicious: bool) -> str:
-    """Return the share of rounds after warm-up in which malicious or honest clients were flagged."""
+    """Return the share of rounds after warm-up in which a malicious client, or an honest one, was flagged."""
     return spread([_flag_share(line, label, malicious) for line in group], 2)
 
 
@@ -115,8 +115,8 @@ def _flag_share(line: Line, label: str, malicious: bool) -> float | None:
     rounds = line["verdicts"][label][WARM_UP:]
     clients = range(len(rounds[0]["flagged"])) if rounds else ()
     chosen = [client for client in clients if (client in line["malicious"]) is malicious]
-    found = [verdict["flagged"][client] for verdict in rounds for client in chosen]
-    return fmean(found) if found else None
+    found = [any(verdict["flagged"][client] for client in chosen) for verdict in rounds]
+    return fmean(found) if found and chosen else None
 
 
 def suppressed(group: Sequence[Line], label: str) -> str:

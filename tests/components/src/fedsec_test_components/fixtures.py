@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,10 @@ settings.load_profile("fedsec")
 
 # The tests that are about workers ask for them; all others are quicker without.
 os.environ.setdefault("FEDSEC_WORKERS", "1")
+
+# A shell's background job ignores Ctrl-C, and so would the commands that tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ADDRESSED = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 RESOLVED = frozenset({"socket.getaddrinfo", "socket.gethostbyname"})

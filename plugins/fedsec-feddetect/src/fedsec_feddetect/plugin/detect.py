@@ -55,8 +55,8 @@ class FedDetect(_Fading):
         "a forest of 100 trees on n numbers; with server_evaluated a GAN's round on the server"
     )
     limits: ClassVar[str] = (
-        "acts from 4 clients on, and on one flagged client of 4 or 5; flags honest clients in two of three "
-        "clean rounds or more, and never forgives; a client that lies about its loss passes (loss_source)"
+        "acts from 4 clients on, and on one flagged client of 4 or 5; flags honest clients in 43 to 100 % of "
+        "clean rounds, and never forgives; a client that lies about its loss passes (loss_source)"
     )
     deviates: ClassVar[str] = (
         "none from the released code of the preliminary version; the journal's final form could not be "

@@ -75,7 +75,8 @@ class Suppression(Component):
 
     A client's share is its trust over everybody's. `malicious_share` is that of all malicious
     clients, `honest_entropy` the entropy of the honest ones' shares (1: all alike, 0: one is left),
-    `honest_suppressed` how many of them have a trust below 0.5. Of the finished run,
+    `honest_suppressed` how many of them have a trust below 0.5, `effective_clients` the number of equal
+    clients whose shares have the same sum of squares. Of the finished run,
     `rounds_to_suppress` is the first round in which `malicious_share` is below `share`, `flags_needed`
     how many flags a malicious client had got until then, `honest_ever_suppressed` how many
     honest clients ever had a trust below 0.5.
