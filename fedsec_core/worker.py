@@ -127,7 +127,7 @@ class Worker:
         def train(
             data: Dataset | None = None,
             *,
-            steps: object | None = None,
+            extend: object | None = None,
             start: Tensor | None = None,
             protected: bool = False,
             **changes: Any,
@@ -136,7 +136,7 @@ class Worker:
             client = self._client(task.client, broadcast, start)
             client = client if data is None else evolve(client, data=data)
             trainer = self._trainer(changes)
-            update = self._follow(trainer, client, broadcast, kept, (), protected=protected, further=steps)
+            update = self._follow(trainer, client, broadcast, kept, (), protected=protected, further=extend)
             for label in [label for label in kept if label not in owner]:
                 store[label] = kept[label]
             return update

@@ -59,11 +59,11 @@ def attack_client(
     """Answer in place of a malicious client's local training.
 
     Called in active rounds for each malicious client of the attack, on its worker.
-    `train()` is what an honest client would send; `train(data=client.poisoned, steps=..., start=...,
-    protected=True, epochs=6)` changes what it likes: the data, further steps, the state to start
-    from (the base of the row stays), whether the protections of honest clients act, and parameters
-    of the trainer. Each call starts from the stores as the round began; only the last call's are
-    kept. The answer is a complete update: `attrs.evolve` one from `train`, or
-    `Update.zeros(broadcast)`. None: the client trains like the honest, on `client.poisoned` if the
-    attack made that, and is then protected like all.
+    `train()` is what an honest client would send; `train(data=client.poisoned, extend=..., start=...,
+    protected=True, steps=60)` changes what it likes: the data, an extension of its training (as
+    `training_steps` gives), the state to start from (the base of the row stays), whether the
+    protections of honest clients act, and parameters of the trainer. Each call starts from the
+    stores as the round began; only the last call's are kept. The answer is a complete update:
+    `attrs.evolve` one from `train`, or `Update.zeros(broadcast)`. None: the client trains like the
+    honest, on `client.poisoned` if the attack made that, and is then protected like all.
     """

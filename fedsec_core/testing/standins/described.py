@@ -26,9 +26,10 @@ class Spots(Component):
 
 @attrs.frozen(kw_only=True)
 class Linear(Component):
-    """A linear classifier with one float buffer, or a network of one single parameter."""
+    """A linear classifier with one float buffer, one with a hidden layer, or one single parameter."""
 
     single: bool = parameter(False, doc="Have one parameter only.")
+    hidden: int = parameter(0, doc="Units of a layer in the body; 0: there is none.", at_least=0)
 
     @property
     def provides(self) -> frozenset[Capability]:
@@ -58,11 +59,12 @@ class Turns(Component):
 
 @attrs.frozen(kw_only=True)
 class Descent(Component):
-    """One pass of plain gradient descent that honours every extension."""
+    """Plain gradient descent, one pass unless told otherwise, that honours every extension."""
 
     batch: int = parameter(8, doc="Samples in a batch.", at_least=1)
     lr: float = parameter(0.2, doc="Learning rate.", above=0)
     epochs: int = parameter(1, doc="Passes over the data.", at_least=1)
+    steps: int | None = parameter(None, doc="Number of batches, in place of epochs.", at_least=1)
 
     @property
     def provides(self) -> frozenset[Capability]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,12 +66,13 @@ class BuildingLines:
 
     @hookimpl
     def build_networks(self, spec: Spec) -> nn.Module:
+        pixels, hidden = int(np.prod(spec.shape)), self.asked.hidden
+        body = nn.Sequential(Centred(), nn.Linear(pixels, hidden), nn.Tanh()) if hidden else Centred()
         network = nn.Sequential()
-        network.add_module("body", Centred())
-        head = (
-            Single(spec.classes) if self.asked.single else nn.Linear(int(np.prod(spec.shape)), spec.classes)
+        network.add_module("body", body)
+        network.add_module(
+            "head", Single(spec.classes) if self.asked.single else nn.Linear(hidden or pixels, spec.classes)
         )
-        network.add_module("head", head)
         return network
 
 
@@ -118,23 +121,29 @@ class Descending:
         flat, data = client.networks(), client.data
         d = flat.layout.d
         last = 0.0
-        for epoch in range(self.asked.epochs):
-            batches = (steps.batches or in_order)(len(data), self.asked.batch, stream.child(epoch))
-            for index in batches:
-                if not len(index):
-                    continue
-                chosen = torch.from_numpy(np.asarray(index, dtype=np.int64))
-                x, y = data.x[chosen], data.y[chosen]
-                if steps.batch is not None:
-                    x, y = steps.batch(x, y)
-                gradients, last = slope(flat.module, steps, x, y, flat.gradients)
-                step = gradients[:d] if steps.gradients is None else steps.gradients(gradients[:d])
-                flat.parameters[:d] -= self.asked.lr * step
-                flat.parameters[d:] -= self.asked.lr * gradients[d:]
-                if steps.parameters is not None:
-                    flat.parameters[:d] = steps.parameters(flat.parameters[:d])
+        for index in self._batches(len(data), steps, stream):
+            chosen = torch.from_numpy(np.asarray(index, dtype=np.int64))
+            x, y = data.x[chosen], data.y[chosen]
+            if steps.batch is not None:
+                x, y = steps.batch(x, y)
+            gradients, last = slope(flat.module, steps, x, y, flat.gradients)
+            step = gradients[:d] if steps.gradients is None else steps.gradients(gradients[:d])
+            flat.parameters[:d] -= self.asked.lr * step
+            flat.parameters[d:] -= self.asked.lr * gradients[d:]
+            if steps.parameters is not None:
+                flat.parameters[:d] = steps.parameters(flat.parameters[:d])
         row = flat.parameters[:d] - broadcast.base[:d]
         return Update(row, flat.buffers(), len(data), {"loss": last})
+
+    def _batches(self, n: int, steps: Steps, stream: Stream) -> Iterator[np.ndarray]:
+        """Give the batches that are not empty: of so many epochs, or exactly so many."""
+        left = self.asked.steps
+        epochs = range(self.asked.epochs) if left is None else count()
+        drawn = (
+            (steps.batches or in_order)(n, self.asked.batch, stream.child(epoch))
+            for epoch in (epochs if n else ())
+        )
+        return islice((index for batches in drawn for index in batches if len(index)), left)
 
 
 def in_order(n: int, size: int, _stream: Stream) -> list[np.ndarray]:

@@ -51,7 +51,7 @@ class Training:
     def __call__(self, **asked: Any) -> Update:
         self.asked = asked
         for point in self.seen:
-            self.left.append(asked["steps"].parameters(point).tolist())
+            self.left.append(asked["extend"].parameters(point).tolist())
         return Update(self.row, torch.tensor([5.0]), 7)
 
 
@@ -82,7 +82,7 @@ def test_a_replacement_trains_on_poisoned_data_with_what_the_attacker_changes() 
     train = Training([1.0, 0.0, 0.0, 0.0])
     update = answer(ModelReplacement(scale=3, epochs=6, lr=0.01), train)
     assert update.row.tolist() == [3.0, 0.0, 0.0, 0.0]
-    assert train.asked == {"data": POISONED, "steps": None, "epochs": 6, "lr": 0.01}
+    assert train.asked == {"data": POISONED, "extend": None, "epochs": 6, "lr": 0.01}
 
 
 @pytest.mark.parametrize(("bound", "expected"), [(2.5, [1.5, 2.0]), (50.0, [12.0, 16.0])])
@@ -118,7 +118,7 @@ def test_constraining_extends_the_loss_and_needs_the_model() -> None:
     network.add_module("head", nn.Linear(4, 1, bias=False))
     # All four weights are 3 more than the state: the distance is 6; 0.6 x 1 + 0.4 x 6 = 3.
     dict(network.named_parameters())["head.weight"].data = STATE[None] + 3
-    loss = train.asked["steps"].loss(torch.tensor(1.0), network, torch.zeros(0), torch.zeros(0))
+    loss = train.asked["extend"].loss(torch.tensor(1.0), network, torch.zeros(0), torch.zeros(0))
     assert float(loss.detach()) == pytest.approx(3.0)
 
 
@@ -232,13 +232,13 @@ def test_neurotoxin_masks_what_the_last_step_moved_most() -> None:
     runtime.attack_client(client=seat(), broadcast=broadcast, train=train)
     assert train.asked["data"] is POISONED
     gradient = torch.tensor([1.0, 2.0, 3.0, 4.0])
-    assert train.asked["steps"].gradients(gradient).tolist() == [1.0, 2.0, 0.0, 4.0]
+    assert train.asked["extend"].gradients(gradient).tolist() == [1.0, 2.0, 0.0, 4.0]
 
 
 def test_neurotoxin_masks_nothing_in_the_first_round() -> None:
     train = Training([1.0] * 4)
     assert answer(Neurotoxin(), train).row.tolist() == [1.0] * 4
-    assert train.asked["steps"] is None
+    assert train.asked["extend"] is None
 
 
 @pytest.mark.parametrize("attack", [Neurotoxin(), Pgd()])

@@ -15,7 +15,8 @@ from fedsec_core.component import Component, parameter
 from fedsec_core.vocabulary import Capability, Knowledge
 
 if TYPE_CHECKING:
-    from fedsec_backdoors.runtime.poisoning import Place
+    from fedsec_backdoors.runtime.budget import Budget
+    from fedsec_backdoors.runtime.poisoning import Place, Poisoning
 
 CORNERS = ("bottom-right", "bottom-left", "top-right", "top-left", "centre")
 PATTERNS = ("checkerboard", "cross", "square", "stripes", "noise")
@@ -29,7 +30,41 @@ MEASURED = "worked examples on a few pixels; the measurement against a model wit
 
 
 @attrs.frozen(kw_only=True)
-class Backdoor(Component):
+class Budgeted(Component):
+    """What an attacker spends in a round, so that attacks can be compared at equal expense.
+
+    An attack that only poisons data trains as everybody, behind the protections of honest clients,
+    unless it is given a budget: then it trains and sends on its own.
+    """
+
+    epochs: int | None = parameter(
+        None, doc="Passes of the attacker over its data; left out: as everybody.", at_least=1
+    )
+    steps: int | None = parameter(
+        None,
+        doc="Batches that the attacker trains on, in place of epochs; left out: as everybody.",
+        at_least=1,
+    )
+    lr: float | None = parameter(None, doc="Learning rate of the attacker; left out: as everybody.", above=0)
+    norm: float | None = parameter(
+        None, doc="Length to which its row is brought, longer or shorter; left out: as it comes.", above=0
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("epochs and steps both say how long the attacker trains; give one of them")
+
+    @property
+    def budget(self) -> Budget:
+        """Import what spends it and return it."""
+        from fedsec_backdoors.runtime.budget import Budget
+
+        given = {"epochs": self.epochs, "steps": self.steps, "lr": self.lr}
+        return Budget({name: value for name, value in given.items() if value is not None}, self.norm)
+
+
+@attrs.frozen(kw_only=True)
+class Backdoor(Budgeted):
     """Whose images shall be taken for what."""
 
     target: int = parameter(0, doc="Class index that triggered images shall be given.", at_least=0)
@@ -41,6 +76,8 @@ class Backdoor(Component):
     )
 
     def __attrs_post_init__(self) -> None:
+        # named, because a class with slots is another one than the one that super() was written in
+        Budgeted.__attrs_post_init__(self)
         if self.source == self.target:
             raise ValueError(f"source and target are both {self.target}; they must differ")
 
@@ -56,6 +93,13 @@ class Backdoor(Component):
     def aim(self) -> dict[str, Any]:
         """The parameters of this class, as its runtime classes take them."""
         return {"target": self.target, "source": self.source, "poison_rate": self.poison_rate}
+
+    def spending(self, attack: Poisoning) -> object:
+        """Return `attack`, or the attack that also spends a budget, if one is given."""
+        from fedsec_backdoors.runtime.budget import Spending
+
+        budget = self.budget
+        return Spending(attack, budget) if budget.given else attack
 
 
 @attrs.frozen(kw_only=True)
@@ -88,7 +132,6 @@ class Triggered(Backdoor):
     strength: float = parameter(0.5, doc="Of a tint.", above=0, at_most=1)
 
     def __attrs_post_init__(self) -> None:
-        # named, because a class with slots is another one than the one that super() was written in
         Backdoor.__attrs_post_init__(self)
         least = LEAST.get(self.pattern, 1)
         if self.image is None and self.side < least:

@@ -38,7 +38,7 @@ class BadNets(Triggered):
         """Import the attack and read the trigger's image; raises DataError for one that cannot be used."""
         from fedsec_backdoors.runtime.poisoning import TriggerAttack
 
-        return TriggerAttack(place=self.place(), **self.aim)
+        return self.spending(TriggerAttack(place=self.place(), **self.aim))
 
 
 @attrs.frozen(kw_only=True)
@@ -74,7 +74,7 @@ class Blended(Backdoor):
 
         drawn = draw(self.pattern, self.size) * self.intensity
         motif = read_image(self.image) if self.image else Motif(drawn)
-        return TriggerAttack(place=partial(blend, motif, alpha=self.alpha), **self.aim)
+        return self.spending(TriggerAttack(place=partial(blend, motif, alpha=self.alpha), **self.aim))
 
 
 @attrs.frozen(kw_only=True)
@@ -105,7 +105,7 @@ class Dba(Triggered):
         """Import the attack and read the trigger's image; raises DataError for one that cannot be used."""
         from fedsec_backdoors.runtime.poisoning import DistributedAttack
 
-        return DistributedAttack(place=self.place(), parts=self.parts, **self.aim)
+        return self.spending(DistributedAttack(place=self.place(), parts=self.parts, **self.aim))
 
 
 @attrs.frozen(kw_only=True)
@@ -143,5 +143,5 @@ class EdgeCase(Backdoor):
         from fedsec_backdoors.runtime.poisoning import TailAttack, TriggerAttack
 
         if self.edge == "tail":
-            return TailAttack(**self.aim)
-        return TriggerAttack(place=partial(triggers.edge, kind=self.edge), **self.aim)
+            return self.spending(TailAttack(**self.aim))
+        return self.spending(TriggerAttack(place=partial(triggers.edge, kind=self.edge), **self.aim))

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import attrs
 
-from fedsec_backdoors.plugin.parameters import Triggered
-from fedsec_core.component import Component, parameter
+from fedsec_backdoors.plugin.parameters import Budgeted, Triggered
+from fedsec_core.component import parameter
 from fedsec_core.vocabulary import Knowledge
 
-EPOCHS = "Passes of the attacker over its data; left out: as everybody."
-RATE = "Learning rate of the attacker; left out: as everybody."
 RIDES = 'clients and rounds of an attack that poisons data (clients = "badnets"); an error without'
 
 
-def _refuse_other_words(value: object) -> str | None:
+def refuse_other_words(value: object) -> str | None:
     wrong = isinstance(value, str) and value != "replace"
     return f'must be a number or "replace", got {value!r}' if wrong else None
-
-
-def _changes(epochs: int | None, lr: float | None) -> dict[str, Any]:
-    """Return what the attacker changes of the scenario's trainer."""
-    return {name: value for name, value in (("epochs", epochs), ("lr", lr)) if value is not None}
 
 
 @attrs.frozen(kw_only=True)
@@ -51,14 +44,12 @@ class ModelReplacement(Triggered):
         "replace",
         doc='Factor of the row; "replace" is the size of the cohort over the attackers in it.',
         above=0,
-        check=_refuse_other_words,
+        check=refuse_other_words,
     )
     constrain: float | None = parameter(
         None, doc="Weight of the loss against the distance to the received model.", above=0, at_most=1
     )
     bound: float | None = parameter(None, doc="Largest norm of the scaled row.", above=0)
-    epochs: int | None = parameter(None, doc=EPOCHS, at_least=1)
-    lr: float | None = parameter(None, doc=RATE, above=0)
 
     @property
     def knows(self) -> frozenset[Knowledge]:
@@ -78,13 +69,13 @@ class ModelReplacement(Triggered):
             scale=self.scale,
             constrain=self.constrain,
             bound=self.bound,
-            changes=_changes(self.epochs, self.lr),
+            budget=self.budget,
             **self.aim,
         )
 
 
 @attrs.frozen(kw_only=True)
-class Neurotoxin(Component):
+class Neurotoxin(Budgeted):
     """Trains on another attack's poisoned data, off the coordinates that honest updates move most.
 
     Honest training hardly overwrites what is left, so the backdoor lasts. The benign update is the
@@ -108,8 +99,6 @@ class Neurotoxin(Component):
     top_k: float = parameter(
         0.05, doc="Share of coordinates left alone: those that moved most.", above=0, below=1
     )
-    epochs: int | None = parameter(None, doc=EPOCHS, at_least=1)
-    lr: float | None = parameter(None, doc=RATE, above=0)
 
     @property
     def knows(self) -> frozenset[Knowledge]:
@@ -122,11 +111,11 @@ class Neurotoxin(Component):
     def build(self) -> object:
         from fedsec_backdoors.runtime.training import NeurotoxinAttack
 
-        return NeurotoxinAttack(self.top_k, _changes(self.epochs, self.lr))
+        return NeurotoxinAttack(self.top_k, self.budget)
 
 
 @attrs.frozen(kw_only=True)
-class Pgd(Component):
+class Pgd(Budgeted):
     """Trains on another attack's poisoned data inside a ball around the model that it received.
 
     After every `period`-th step and at the end the parameters are projected onto the ball of radius
@@ -152,10 +141,8 @@ class Pgd(Component):
         1.0,
         doc='Factor of the row after projection; "replace" is the cohort over the attackers in it.',
         above=0,
-        check=_refuse_other_words,
+        check=refuse_other_words,
     )
-    epochs: int | None = parameter(None, doc=EPOCHS, at_least=1)
-    lr: float | None = parameter(None, doc=RATE, above=0)
 
     @property
     def knows(self) -> frozenset[Knowledge]:
@@ -168,6 +155,4 @@ class Pgd(Component):
     def build(self) -> object:
         from fedsec_backdoors.runtime.training import ProjectingAttack
 
-        return ProjectingAttack(
-            eps=self.eps, period=self.period, scale=self.scale, changes=_changes(self.epochs, self.lr)
-        )
+        return ProjectingAttack(eps=self.eps, period=self.period, scale=self.scale, budget=self.budget)

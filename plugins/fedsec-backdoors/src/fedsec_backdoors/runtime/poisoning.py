@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from attrs import define, evolve
 
@@ -18,6 +19,16 @@ from fedsec_core.views import Client
 
 Place = Callable[[tuple[int, ...]], Trigger]
 """Makes a trigger for images of a shape [C, H, W]."""
+
+
+class Poisoning(Protocol):
+    """An attack that poisons the data of its clients, and measures what came of it."""
+
+    def attack_data(self, data: Dataset, client: Client, stream: Stream) -> Dataset:
+        """Return the client's samples, some of them poisoned."""
+
+    def evaluate_model(self, view: View) -> Findings:
+        """Measure the backdoor."""
 
 
 @define(eq=False, kw_only=True)
@@ -92,7 +103,7 @@ class TailAttack:
     poison_rate: float
 
     @hookimpl
-    def attack_data(self, data: Dataset) -> Dataset:
+    def attack_data(self, data: Dataset, client: Client, stream: Stream) -> Dataset:
         """Return the client's samples, those in the tail with the label of the target."""
         return relabel(data, tail(data, self.poison_rate), target=self.target, source=self.source)
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import count
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from attrs import define, evolve, field
 from torch import Tensor, nn
 
+from fedsec_backdoors.runtime.budget import Budget, Train
 from fedsec_backdoors.runtime.poisoning import TriggerAttack
 from fedsec_backdoors.training import constrained, least_moved, project, replacement_scale
-from fedsec_core.data import Dataset
-from fedsec_core.errors import FedsecError
 from fedsec_core.markers import hookimpl
 from fedsec_core.rounds import Round
 from fedsec_core.state import Layout
@@ -24,16 +23,6 @@ Scale = float | Literal["replace"]
 
 MASK = "neurotoxin_mask"
 """Under this name Neurotoxin's side of the server tells its clients what to leave alone."""
-
-
-def poisoned(client: Client, broadcast: Broadcast) -> Dataset:
-    """Return the client's poisoned data; raises FedsecError where no attack poisons them in this round."""
-    if client.poisoned is None:
-        raise FedsecError(
-            f"client {client.id} has no poisoned data in round {broadcast.round}: this attack rides on one "
-            'that poisons data and is active in the same rounds; take its clients, as in clients = "badnets"'
-        )
-    return client.poisoned
 
 
 def grown(update: Update, scale: Scale, client: Client, broadcast: Broadcast) -> Update:
@@ -66,20 +55,20 @@ class ReplacingAttack(TriggerAttack):
     scale: Scale
     constrain: float | None
     bound: float | None
-    changes: Mapping[str, Any]
+    budget: Budget
 
     @hookimpl
-    def attack_client(self, client: Client, broadcast: Broadcast, train: Callable[..., Update]) -> Update:
+    def attack_client(self, client: Client, broadcast: Broadcast, train: Train) -> Update:
         """Return the scaled update of a model with the backdoor."""
         steps = None
         if self.constrain is not None:
             d = broadcast.layout.d
             steps = Constraint(broadcast.layout, broadcast.state[:d], self.constrain)
-        update = train(data=poisoned(client, broadcast), steps=steps, **self.changes)
+        update = self.budget.train(train, client, broadcast, steps)
         update = grown(update, self.scale, client, broadcast)
-        if self.bound is None:
-            return update
-        return evolve(update, row=project(update.row, torch.zeros_like(update.row), self.bound))
+        if self.bound is not None:
+            update = evolve(update, row=project(update.row, torch.zeros_like(update.row), self.bound))
+        return self.budget.send(update)
 
 
 @define(eq=False)
@@ -98,7 +87,7 @@ class NeurotoxinAttack:
     """Hides the backdoor where the others move least."""
 
     top_k: float
-    changes: Mapping[str, Any]
+    budget: Budget
 
     @hookimpl
     def announce(self, round: Round) -> Mapping[str, Tensor] | None:
@@ -109,11 +98,11 @@ class NeurotoxinAttack:
         return {MASK: least_moved(round.state[:d] - round.past_states[-1][:d], self.top_k)}
 
     @hookimpl
-    def attack_client(self, client: Client, broadcast: Broadcast, train: Callable[..., Update]) -> Update:
+    def attack_client(self, client: Client, broadcast: Broadcast, train: Train) -> Update:
         """Return the update of training on poisoned data with the mask on every gradient."""
         told = [tensor for name, tensor in broadcast.extra.items() if name.endswith(f".{MASK}")]
         steps = Masking(told[0]) if told else None
-        return train(data=poisoned(client, broadcast), steps=steps, **self.changes)
+        return self.budget.send(self.budget.train(train, client, broadcast, steps))
 
 
 @define(eq=False)
@@ -137,14 +126,14 @@ class ProjectingAttack:
     eps: float
     period: int
     scale: Scale
-    changes: Mapping[str, Any]
+    budget: Budget
 
     @hookimpl
-    def attack_client(self, client: Client, broadcast: Broadcast, train: Callable[..., Update]) -> Update:
+    def attack_client(self, client: Client, broadcast: Broadcast, train: Train) -> Update:
         """Return the update of projected training, its end projected whatever the period."""
         d = broadcast.layout.d
         steps = Projecting(broadcast.state[:d], self.eps, self.period)
-        update = train(data=poisoned(client, broadcast), steps=steps, **self.changes)
+        update = self.budget.train(train, client, broadcast, steps)
         received = broadcast.state[:d] - broadcast.base[:d]
         update = evolve(update, row=project(update.row, received, self.eps))
-        return grown(update, self.scale, client, broadcast)
+        return self.budget.send(grown(update, self.scale, client, broadcast))

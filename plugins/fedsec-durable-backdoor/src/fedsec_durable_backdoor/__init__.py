@@ -1,0 +1,1 @@
+"""A backdoor that outlives its attacker (Bellafqira et al.), and durability: a plugin of fedsec."""

@@ -1,0 +1,1 @@
+"""Components as scenarios describe them."""
