@@ -83,7 +83,7 @@ class DurableBackdoor(Triggered):
     )
     per_class: int | None = parameter(
         None,
-        doc="Images of each class to bring the attacker's data to; left out: as many as of its largest class.",
+        doc="Images of each class to bring its data to; left out: as many as of its largest class.",
         at_least=1,
     )
     tries: int = parameter(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,10 @@ class DurabilityEvaluator:
         }
         found = lasting.figures(curve, self.departure, self.asked.after, self.asked.level)
         lasts = lasting.after_departure(curve, self.departure)
-        columns = {"rounds after departure": [*lasts], "attack success": [*lasts.values()]}
+        columns: dict[str, Sequence[float]] = {
+            "rounds after departure": [*lasts],
+            "attack success": [*lasts.values()],
+        }
         table = Table(columns, f"Attack success of {label} after its last round, {self.departure}")
         return Findings({"departure": self.departure, **found}, {"curve": table})
 

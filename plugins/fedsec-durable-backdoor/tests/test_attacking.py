@@ -1,0 +1,183 @@
+"""What the attack trains on, from where, with which extensions, and what it sends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import fedsec_core
+from fedsec_core.data import Dataset
+from fedsec_core.state import Layout, Slice
+from fedsec_core.streams import Stream
+from fedsec_core.updates import Update
+from fedsec_core.views import Broadcast, Client
+from fedsec_durable_backdoor.plugin.attack import DurableBackdoor
+from fedsec_test_components.comparing import Stopping
+
+LAYOUT = Layout((Slice("head.weight", "head", 0, (1, 4)),), (Slice("head.seen", "head", 4, (1,)),))
+STATE = torch.tensor([1.0, 2.0, 3.0, 4.0, 0.5])
+CLEAN = Dataset(torch.zeros(2, 1, 4, 4), torch.tensor([0, 1]))
+POISONED = Dataset(torch.ones(2, 1, 4, 4), torch.tensor([0, 0]))
+MOVED = [0.1, -3.0, 0.2, 0.3]
+"""What clean training moves."""
+
+
+class Training:
+    """Stands for `train`: notes what it is asked, and moves less where the data are poisoned."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(self, **asked: Any) -> Update:
+        self.asked.append(asked)
+        row = torch.tensor([3.0, 4.0, 0.0, 0.0] if asked["data"] is POISONED else MOVED)
+        return Update(row, torch.tensor([0.25]), 99)
+
+
+def attack(client: Client, train: Training, **asked: Any) -> Update:
+    runtime: Any = DurableBackdoor(**{"gan": False, **asked}).build()
+    broadcast = Broadcast(round=3, rounds=9, cohort=(0, 1, 2, 3), state=STATE, base=STATE, layout=LAYOUT)
+    update: Update = runtime.attack_client(client=client, broadcast=broadcast, train=train, stream=Stream(1))
+    return update
+
+
+def seat() -> Client:
+    def refuse() -> Any:
+        raise AssertionError("the attack trains by train()")
+
+    return Client(
+        1, data=CLEAN, local_test=None, state={}, networks=refuse, poisoned=POISONED, rank=0, accomplices=(1,)
+    )
+
+
+def test_step_one_is_honest_and_step_two_begins_where_it_ends() -> None:
+    train = Training()
+    update = attack(seat(), train, steps=7, lr=0.1)
+    honest, harmful = train.asked
+    assert honest == {"data": CLEAN}
+    assert (harmful["data"], harmful["steps"], harmful["lr"]) == (POISONED, 7, 0.1)
+    torch.testing.assert_close(harmful["start"], torch.tensor([1.1, -1.0, 3.2, 4.3, 0.25]))
+    assert update.row.tolist() == [3.0, 4.0, 0.0, 0.0]
+
+
+def test_it_claims_the_samples_that_it_holds_and_not_those_that_it_made() -> None:
+    assert attack(seat(), Training()).examples == len(CLEAN)
+    assert attack(seat(), Training(), two_step="temporal").examples == len(CLEAN)
+
+
+def gradient_of(asked: dict[str, Any]) -> Tensor:
+    masked: Tensor = asked["extend"].gradients(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    return masked
+
+
+def test_the_mask_leaves_what_step_one_moves_most() -> None:
+    train = Training()
+    attack(seat(), train, quantile=0.75)
+    assert gradient_of(train.asked[1]).tolist() == [1.0, 0.0, 3.0, 4.0]
+    attack(seat(), train, quantile=0.5)
+    assert gradient_of(train.asked[3]).tolist() == [1.0, 0.0, 3.0, 0.0]
+    attack(seat(), train, mask=False)
+    assert train.asked[5]["extend"].gradients is None
+
+
+def test_without_its_parts_nothing_is_left_but_training_on_poisoned_data() -> None:
+    train = Training()
+    attack(seat(), train, step_1=False, mask=False)
+    (only,) = train.asked
+    assert (only["data"], only["start"]) == (POISONED, None)
+    assert (only["extend"].gradients, only["extend"].loss) == (None, None)
+
+
+def test_the_temporal_strategy_is_honest_at_first() -> None:
+    client, train = seat(), Training()
+    rows = [attack(client, train, two_step="temporal", trust_rounds=2).row.tolist() for _ in range(3)]
+    assert rows == [pytest.approx(MOVED), pytest.approx(MOVED), [3.0, 4.0, 0.0, 0.0]]
+    assert [each["data"] for each in train.asked] == [CLEAN, CLEAN, POISONED]
+    assert train.asked[2]["start"] is None
+    # the mask is that of the last clean round
+    assert gradient_of(train.asked[2]).tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "row"),
+    [
+        ({"scale": 2.0}, [6.0, 8.0]),
+        ({"scale": "replace"}, [12.0, 16.0]),
+        ({"scale": "replace", "bound": 10.0}, [6.0, 8.0]),
+        ({"scale": 0.1, "bound": 10.0}, [0.3, 0.4]),
+        ({"scale": 2.0, "bound": 1.0, "norm": 15.0}, [9.0, 12.0]),
+    ],
+)
+def test_what_is_sent_is_scaled_then_bounded_then_brought_to_its_norm(
+    asked: dict[str, Any], row: list[float]
+) -> None:
+    assert attack(seat(), Training(), **asked).row[:2].tolist() == pytest.approx(row)
+
+
+def tables(attack: dict[str, Any]) -> dict[str, Any]:
+    """Return a federation of three clients, one of whom attacks in rounds 2 and 3 of 5."""
+    small = {"gan_steps": 3, "gan_steps_later": 2, "gan_batch": 8, "gan_width": 2, "latent": 4}
+    made = small if attack["use"] == "durable-backdoor" else {}
+    who = {"clients": {"count": 1}, "rounds": {"start": 2, "stop": 3}, "outside": "absent"}
+    return {
+        "scenario": {"name": "durable", "rounds": 5, "seed": 3},
+        "data": {"use": "phantom", "train": 150, "val": 10, "test": 40},
+        "model": {"use": "small-cnn", "channels": [4, 4], "hidden": 8},
+        "partition": {"use": "dirichlet", "clients": 3, "alpha": 0.5},
+        "train": {"use": "sgd", "steps": 3, "batch": 8},
+        "attack": [{**attack, **made, **who, "as": "attack"}],
+        "aggregate": {"use": "mean"},
+        "evaluate": [{"use": "durability", "after": [0, 1, 2]}],
+    }
+
+
+def test_without_its_parts_it_is_badnets_bit_for_bit(tmp_path: Path) -> None:
+    budget = {"steps": 5, "norm": 2.0}
+    bare = {"use": "durable-backdoor", "gan": False, "step_1": False, "mask": False, **budget}
+    runs = [
+        fedsec_core.run(tables(each), out=tmp_path, workers=1, report=False).of()
+        for each in (bare, {"use": "badnets", **budget})
+    ]
+    states = [[event["digests"]["state"] for event in each.rounds] for each in runs]
+    assert states[0] == states[1]
+
+
+def test_it_leaves_the_honest_alone_and_evaluation_goes_on_after_it_left(tmp_path: Path) -> None:
+    made = tables({"use": "durable-backdoor"})
+    run = fedsec_core.run(made, out=tmp_path, workers=1, report=False).of()
+    plain = fedsec_core.run(tables({"use": "badnets"}), out=tmp_path, workers=1, report=False).of()
+    first = [each.rounds[2]["digests"]["honest_rows"] for each in (run, plain)]
+    assert first[0] == first[1]
+    (attacker,) = run.facts["attackers"]["attack"]
+    assert [attacker in event["cohort"] for event in run.rounds[1:]] == [False, True, True, False, False]
+    assert [event["metrics"]["attack.asr"] is not None for event in run.rounds] == [True] * 6
+    assert run.final["durability.departure"] == 3
+    assert run.final["durability.asr_after_2"] == run.rounds[5]["metrics"]["attack.asr"]
+    # what was made can be looked at, in the rounds in which it was
+    pictures = {path.name for path in (run.folder / "images").glob("*synthetic*")}
+    assert pictures == {f"round-000{number}.attack.synthetic.png" for number in (2, 3)}
+    for number in (2, 3):
+        metrics = run.rounds[number]["metrics"]
+        assert metrics["attack.synthetic"] is not None
+        assert -1 <= metrics["durability.cosine"] <= 1
+        assert metrics["durability.norm_ratio"] > 0
+
+
+@pytest.mark.parametrize("two_step", ["implant", "temporal"])
+def test_the_generator_survives_an_interruption_and_two_workers(
+    two_step: str, tmp_path: Path, nursery: Any
+) -> None:
+    made = tables({"use": "durable-backdoor", "two_step": two_step, "trust_rounds": 1, "look_ahead": 1})
+    whole = fedsec_core.run(made, out=tmp_path / "one", workers=1, report=False).of()
+    two = fedsec_core.run(made, out=tmp_path / "two", workers=2, report=False, nursery=nursery).of()
+
+    with pytest.raises(KeyboardInterrupt):
+        fedsec_core.run(made, out=tmp_path / "three", workers=1, report=False, watcher=Stopping(2, "main/3"))
+    (folder,) = (tmp_path / "three").glob("*-*")
+    resumed = fedsec_core.resume(folder, workers=1, report=False).of()
+    assert resumed.facts["resumed_after"] == [2]
+    assert whole.facts["digest"] == two.facts["digest"] == resumed.facts["digest"]
