@@ -176,7 +176,7 @@ def test_the_generator_survives_an_interruption_and_two_workers(
     two = fedsec_core.run(made, out=tmp_path / "two", workers=2, report=False, nursery=nursery).of()
 
     with pytest.raises(KeyboardInterrupt):
-        fedsec_core.run(made, out=tmp_path / "three", workers=1, report=False, watcher=Stopping(2, "main/3"))
+        fedsec_core.run(made, out=tmp_path / "three", workers=1, report=False, watcher=Stopping(3, "main/3"))
     (folder,) = (tmp_path / "three").glob("*-*")
     resumed = fedsec_core.resume(folder, workers=1, report=False).of()
     assert resumed.facts["resumed_after"] == [2]
