@@ -72,6 +72,33 @@ def test_a_federation_that_is_there_is_not_run_again(
     assert set(sweep.finished(lines, wanted)) == set(wanted)
 
 
+def test_federations_start_from_what_another_ended_with_which_is_played_once_per_seed(
+    sweep: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario, warm, results = (tmp_path / name for name in ("tiny.toml", "warm.toml", "results.jsonl"))
+    scenario.write_text(TINY)
+    warm.write_text(TINY.replace('"tiny"', '"warm"').replace("rounds = 1", "rounds = 2"))
+    wanted = list(sweep.items(str(scenario), start=str(warm)))
+
+    def accuracies(item: object, found: FederationResult) -> dict[str, object]:
+        return {"accuracies": [event["metrics"]["classification.accuracy"] for event in found.rounds]}
+
+    sweep.run(wanted[:3], results, accuracies, at_once=2)
+    sweep.run(wanted, results, accuracies, at_once=2)
+    told = capsys.readouterr().out
+    assert told.count("warm.toml, main, seed 1: done") == told.count("warm.toml, main, seed 2: done") == 1
+    lines = sweep.finished(sweep.ledger.read(results), wanted)
+    assert len(lines) == 4
+    begun = {(item.variant, item.seed): line["accuracies"][0] for item, line in lines.items()}
+    assert begun["main", 1] == begun["median", 1]
+    weights = sorted((tmp_path / "runs" / ".weights").iterdir())
+    assert len(weights) == 2
+    # with another beginning it is another federation
+    assert not {each.settings for each in sweep.items(str(scenario))} & {each.settings for each in wanted}
+    warm.write_text(TINY.replace('"tiny"', '"warm"').replace("rounds = 1", "rounds = 3"))
+    assert not sweep.finished(sweep.ledger.read(results), sweep.items(str(scenario), start=str(warm)))
+
+
 def test_other_settings_are_run_anew_and_the_place_of_a_file_is_none(
     sweep: ModuleType, tmp_path: Path
 ) -> None:

@@ -31,9 +31,14 @@ class Children:
     ended: bool = field(default=False, init=False)
     lock: Lock = field(factory=Lock, init=False)
 
-    def play(self, scenario: str, variant: str, seed: int) -> FederationResult:
-        """Play a variant of a scenario, return what its folder tells; raises FedsecError if it cannot."""
+    def play(self, scenario: str, variant: str, seed: int, start: Path | None = None) -> FederationResult:
+        """Play a variant of a scenario, return what its folder tells; raises FedsecError if it cannot.
+
+        It begins with the weights `start`, or as built.
+        """
         options = ["--variant", variant, "--seed", str(seed), "--out", str(self.out), "--workers", "1"]
+        if start is not None:
+            options += ["--set", f"model.start={start}"]
         told, complaint = self._ask("run", scenario, *options, "--no-report", "--quiet", "--json")
         runs = [
             run

@@ -1,6 +1,7 @@
 """Runs the variants of scenarios, one federation on each core; stop it at any moment and start it again.
 
 Each finished federation is one line of a results file, and is not run again while its settings hold.
+Federations may start from what another one, played once per seed, ended with.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ledger import Line
 
 from fedsec_core.errors import FedsecError
 from fedsec_core.runs.files import locked
+from fedsec_core.runs.names import WEIGHTS as FINAL
 from fedsec_core.runs.reading import FederationResult
 from fedsec_core.scenario import Experiment, load
 from fedsec_core.scenario.execute import Execute, worker_count
@@ -28,6 +30,8 @@ from fedsec_core.scenario.execute import Execute, worker_count
 RUNS = Path(__file__).parents[2] / "runs" / "sweep"
 """Where federations are played; what evaluation keeps for later runs stays there, the rest is taken away:
 a federation that is finished, and what one left behind that was killed."""
+WEIGHTS = ".weights"
+"""Below it: what federations ended with, from which others start."""
 
 
 @frozen
@@ -39,6 +43,8 @@ class Item:
     seed: int
     settings: str
     """A digest of what the scenario says of it: a line with another one was measured on something else."""
+    start: Item | None = None
+    """The federation from whose end it starts."""
 
     @property
     def title(self) -> str:
@@ -48,13 +54,31 @@ class Item:
     def place(self) -> tuple[str, str, int, str]:
         return self.scenario, self.variant, self.seed, self.settings
 
+    @property
+    def weights(self) -> Path:
+        """Where its last model is kept for others to start from."""
+        return RUNS / WEIGHTS / f"{self.settings}-{self.seed}.safetensors"
 
-def items(scenario: str, variants: Sequence[str] | None = None) -> Iterator[Item]:
-    """Give the federations of a scenario, or of some of its variants: seed by seed."""
+
+def items(
+    scenario: str, variants: Sequence[str] | None = None, *, start: str | None = None
+) -> Iterator[Item]:
+    """Give the federations of a scenario, or of some of its variants: seed by seed.
+
+    Those with `start` begin where `main` of that scenario ends with the same seed.
+    """
     experiment = load(scenario)
     for seed in experiment.seeds:
+        first = None if start is None else _warm(start, seed)
         for variant in variants or tuple(experiment.scenarios()):
-            yield Item(scenario, variant, seed, settings_of(experiment, variant))
+            settings = settings_of(experiment, variant)
+            if first is not None:
+                settings = _digest([settings, first.settings])
+            yield Item(scenario, variant, seed, settings, first)
+
+
+def _warm(scenario: str, seed: int) -> Item:
+    return Item(scenario, "main", seed, settings_of(load(scenario), "main"))
 
 
 def settings_of(experiment: Experiment, variant: str) -> str:
@@ -64,8 +88,11 @@ def settings_of(experiment: Experiment, variant: str) -> str:
         [slot.role.value, slot.offer.name, slot.label, attrs.asdict(slot.component), attrs.asdict(slot.keys)]
         for slot in scenario.everyone
     ]
-    text = json.dumps([scenario.rounds, told], default=_plain)
-    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    return _digest([scenario.rounds, told])
+
+
+def _digest(told: Any) -> str:
+    return hashlib.blake2b(json.dumps(told, default=_plain).encode(), digest_size=6).hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -99,10 +126,16 @@ def run(
     RUNS.mkdir(parents=True, exist_ok=True)
     writing, children = Lock(), Children(RUNS)
 
+    def warm_up(item: Item) -> None:
+        found = _played(children, item)
+        item.weights.parent.mkdir(exist_ok=True)
+        shutil.copyfile(found.folder / FINAL, unfinished := item.weights.with_suffix(".unfinished"))
+        unfinished.replace(item.weights)
+        print(f"{item.title}: {found.status}, {found.facts['seconds']:.0f} s", flush=True)
+        shutil.rmtree(found.folder.parents[1])
+
     def play(item: Item) -> None:
-        found = children.play(item.scenario, item.variant, item.seed)
-        if settings_of(load(item.scenario), item.variant) != item.settings:
-            raise FedsecError(f"{item.title}: the scenario was changed meanwhile; start again")
+        found = _played(children, item)
         with writing:
             ledger.append(results, {**identity(item, found), **measure(item, found)})
             print(f"{item.title}: {found.status}, {found.facts['seconds']:.0f} s", flush=True)
@@ -111,7 +144,23 @@ def run(
     with locked(RUNS):
         for left in RUNS.glob("[!.]*/"):
             shutil.rmtree(left)
-        side_by_side(at_once or worker_count(Execute()), todo, play, children)
+        at_once = at_once or worker_count(Execute())
+        starts = dict.fromkeys(item.start for item in todo if item.start is not None)
+        side_by_side(at_once, [each for each in starts if not each.weights.exists()], warm_up, children)
+        side_by_side(at_once, todo, play, children)
+
+
+def _played(children: Children, item: Item) -> FederationResult:
+    start = None if item.start is None else item.start.weights
+    found = children.play(item.scenario, item.variant, item.seed, start)
+    (now,) = (
+        each
+        for each in items(item.scenario, [item.variant], start=item.start and item.start.scenario)
+        if each.seed == item.seed
+    )
+    if now.settings != item.settings:
+        raise FedsecError(f"{item.title}: the scenario was changed meanwhile; start again")
+    return found
 
 
 def identity(item: Item, found: FederationResult) -> Line:
