@@ -18,7 +18,7 @@ DESCRIPTIONS := pyproject.toml constraints.txt plugins/requirements.txt tests/co
                 $(wildcard plugins/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types format docs bench reproduce matrix gan clean
+.PHONY: help install demo test lint types format docs bench reproduce matrix gan durable clean
 
 help:
 	@echo "make demo     run the quickstart scenario and say where its report is"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench    time it beside a plain loop   make reproduce  measure docs/results again"
 	@echo "make matrix   attacks x defences on two data sets; goes on where it was stopped"
 	@echo "make gan      a federated GAN under attack, FedDetect; goes on where it was stopped"
+	@echo "make durable  backdoors after their attacker has left; goes on where it was stopped"
 	@echo "make docs     write the reference pages from the code"
 	@echo "make format   put the code into shape   make clean    remove what make and the tests left"
 
@@ -71,6 +72,9 @@ matrix: $(READY)
 
 gan: $(READY)
 	$(BIN)/python docs/results/feddetect $(ARGS)
+
+durable: $(READY)
+	$(BIN)/python docs/results/durable $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,6 +8,7 @@ from statistics import fmean, median
 
 import figures
 import reading
+import tables
 from ledger import Line
 from sweep import Item
 
@@ -64,31 +65,14 @@ def write(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) 
     text = file.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    body = "\n\n".join([_progress(everything, found), *_scenarios(folder, everything, found)])
+    body = "\n\n".join([tables.progress(everything, found), *_scenarios(folder, everything, found)])
     file.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
-
-
-def _progress(everything: Sequence[Item], found: Mapping[Item, Line]) -> str:
-    hours = sum(line["seconds"] * line["cores"] for line in found.values()) / 3600
-    text = f"{len(found)} of {len(everything)} federations, {hours:.1f} hours of one core in all."
-    missing: dict[str, int] = {}
-    for item in everything:
-        if item not in found:
-            name = f"{_short(item)}, seed {item.seed}"
-            missing[name] = missing.get(name, 0) + 1
-    if missing:
-        text += " Not yet measured: " + "; ".join(f"{name} ({n})" for name, n in missing.items()) + "."
-    return text
-
-
-def _short(item: Item) -> str:
-    return item.scenario.partition(":")[2]
 
 
 def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> Iterator[str]:
     for scenario in dict.fromkeys(item.scenario for item in everything):
         name = scenario.partition(":")[2]
-        lines = reading.by_variant(found, scenario)
+        lines = tables.by_variant(found, scenario)
         if not lines:
             continue
         names = OTHERWISE.get(name, WHAT)
@@ -123,11 +107,11 @@ def _table(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> str
         group = lines[variant]
         cells = [reading.late(group, *column) for column in columns.values()]
         cells += [reading.end(group, *column) for column in ends.values()]
-        rows.append([names[variant], reading.seeds(group), *cells])
+        rows.append([names[variant], tables.seeds(group), *cells])
     floor = {"run": "*real images*", **reading.real(everyone, near["fd_clf"])}
     head = ["run", "seeds", *columns, *ends]
     rows.append([floor.get(name, "") for name in head])
-    return reading.table(head, rows)
+    return tables.table(head, rows)
 
 
 def _suppression(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) -> str:
@@ -159,7 +143,7 @@ def _suppression(lines: Mapping[str, Sequence[Line]], names: Mapping[str, str]) 
         "honest clients ever below 0.5",
         "entropy of honest weights",
     ]
-    return "What the detector did:\n\n" + reading.table(head, rows)
+    return "What the detector did:\n\n" + tables.table(head, rows)
 
 
 def _watched(lines: Mapping[str, Sequence[Line]]) -> Iterator[str]:
@@ -180,7 +164,7 @@ def _watched(lines: Mapping[str, Sequence[Line]]) -> Iterator[str]:
     if rows:
         yield (
             "What detectors would have said of runs that did not heed them:\n\n"
-            + reading.table(
+            + tables.table(
                 [
                     "run",
                     "detector",
@@ -214,4 +198,4 @@ def _figures(
         cells = [f"![{title}]({path})<br>{title}" for title, path in shown]
         rows = [cells[start : start + 3] for start in range(0, len(cells), 3)]
         rows[-1] += [""] * (3 - len(rows[-1]))
-        yield f"Samples after the last round, seed 1:\n\n{reading.table([''] * len(rows[0]), rows)}"
+        yield f"Samples after the last round, seed 1:\n\n{tables.table([''] * len(rows[0]), rows)}"

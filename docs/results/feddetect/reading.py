@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import floor, log10
-from statistics import fmean, stdev
+from statistics import fmean
 
 from ledger import Line
-from sweep import Item
+from tables import spread
 
 LATE = 5
 """Evaluated rounds at the end whose mean is shown: single rounds jump."""
@@ -15,36 +15,6 @@ WARM_UP = 10
 SHADOWS = {"last-batch": "FedDetect as released", "watching": "calibrated"}
 SUPPRESSED = 0.5
 Average = Callable[[Sequence[float]], float]
-
-
-def by_variant(found: Mapping[Item, Line], scenario: str) -> dict[str, list[Line]]:
-    """Return the lines of a scenario by variant, in order of seed."""
-    lines: dict[str, list[Line]] = {}
-    for item, line in sorted(found.items(), key=lambda pair: pair[0].seed):
-        if item.scenario == scenario:
-            lines.setdefault(item.variant, []).append(line)
-    return lines
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def spread(values: Sequence[float | None], digits: int) -> str:
-    """Return mean ± standard deviation; a dash where a value is missing."""
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return "-"
-    text = f"{fmean(known):.{digits}f}"
-    return text + (f" ± {stdev(known):.{digits}f}" if len(known) > 1 else "")
-
-
-def seeds(group: Sequence[Line]) -> str:
-    """Return how many federations there are, and which did not come to their end."""
-    ends = [f"seed {line['seed']} {line['status']}" for line in group if line["status"] != "done"]
-    return f"{len(group)} ({', '.join(ends)})" if ends else str(len(group))
 
 
 def late(group: Sequence[Line], metric: str, digits: int, average: Average = fmean) -> str:

@@ -1,0 +1,165 @@
+"""Writes the page: tables, curves, and made images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import figures
+import reading
+import tables
+from ledger import Line
+from sweep import Item
+
+PAGE = "index.md"
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+TITLES = {
+    "blood": "Blood cells",
+    "pneumonia": "Radiographs (PneumoniaMNIST)",
+    "retina": "Fundus photographs (RetinaMNIST)",
+    "blood-presence": "How often the attacker is there",
+    "blood-defences": "Against defences",
+}
+WHAT = {
+    "main": "durable: generator, step 1, mask",
+    "without-mask": "generator, step 1",
+    "gan-only": "generator alone",
+    "look-ahead": "generator, look-ahead",
+    "without-gan": "step 1 and mask, no generator",
+    "temporal": "temporal",
+    "plain": "plain poisoning",
+    "model-replacement": "model replacement",
+    "neurotoxin": "Neurotoxin",
+    "pgd": "PGD, norm-bounded",
+    "chameleon": "Chameleon",
+    "anticipate": "Anticipate",
+    "dba": "DBA, four clients",
+    "clean": "nobody attacks",
+}
+AFTER = (0, 10, 30, 50)
+PRESENCE = {
+    "rounds-1": "1 round",
+    "rounds-5": "5 rounds",
+    "rounds-15": "15 rounds",
+    "main": "30 rounds",
+    "often": "half of 30 rounds, at random",
+    "seldom": "a fifth of 30 rounds, at random",
+}
+DEFENCES = (
+    "norm-clipping",
+    "median",
+    "trimmed-mean",
+    "multi-krum",
+    "flame",
+    "foolsgold",
+    "fltrust",
+    "weak-dp",
+    "rlr",
+)
+
+
+def write(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> None:
+    """Replace the measured part of the page, and draw the figures beside it."""
+    file = folder / PAGE
+    before, _, rest = file.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    body = "\n\n".join([tables.progress(everything, found), *_scenarios(folder, everything, found)])
+    file.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
+
+
+def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> Iterator[str]:
+    for scenario in dict.fromkeys(item.scenario for item in everything):
+        name = scenario.partition(":")[2]
+        lines = tables.by_variant(found, scenario)
+        if not lines:
+            continue
+        yield f"## {TITLES[name]}"
+        yield f"`fedsec run {scenario}`. Mean ± standard deviation over the seeds, where there are several."
+        if name == "blood-presence":
+            yield _presence(lines)
+        elif name == "blood-defences":
+            yield _defences(lines)
+        else:
+            yield from _attacks(folder, name, lines)
+
+
+def _attacks(folder: Path, name: str, lines: Mapping[str, Sequence[Line]]) -> Iterator[str]:
+    rows = []
+    for variant in (each for each in WHAT if each in lines):
+        group = lines[variant]
+        success = [tables.spread([reading.after(line, later) for line in group], 3) for later in AFTER]
+        stealth = [
+            tables.spread([reading.attacked_mean(line, each) for line in group], 2)
+            for each in ("norm_ratio", "cosine")
+        ]
+        area = tables.spread([line["end"].get("durability.area") for line in group], 3)
+        gap = tables.spread(reading.gaps(group, lines.get("clean", ())), 1)
+        rows.append(
+            [WHAT[variant], tables.seeds(group), *success, reading.lifespans(group), area, gap, *stealth]
+        )
+    head = ["attack", "seeds", *(f"success at +{later}" for later in AFTER), "lifespan, by seed", "area"]
+    yield tables.table([*head, "accuracy less clean, points", "norm ratio", "cosine"], rows)
+    if differences := _differences(lines):
+        yield differences
+    figures.curves(folder / f"{name}.svg", lines, WHAT)
+    yield f"![attack success and accuracy by round]({name}.svg)"
+    images = [
+        f"![made images]({path})<br>{caption}"
+        for path, caption in (
+            (f"images/{name}-first.png", "made for the first round of the attack, seed 1"),
+            (f"images/{name}-last.png", "made for the last"),
+        )
+        if (folder / path).exists()
+    ]
+    if images:
+        yield tables.table([""] * len(images), [images])
+
+
+def _differences(lines: Mapping[str, Sequence[Line]]) -> str:
+    rows = [
+        [f"{WHAT[one]}, less {WHAT[other]}", reading.difference(lines[one], lines[other])]
+        for one, other in (
+            ("main", "plain"),
+            ("gan-only", "plain"),
+            ("main", "gan-only"),
+            ("main", "neurotoxin"),
+        )
+        if one in lines and other in lines
+    ]
+    head = [f"success at +{reading.LATE}, seed by seed", "mean difference [95 % interval]"]
+    return tables.table(head, rows) if rows else ""
+
+
+def _presence(lines: Mapping[str, Sequence[Line]]) -> str:
+    rows = []
+    for variant, what in PRESENCE.items():
+        plain = "plain" if variant == "main" else f"{variant}-plain"
+        cells = [
+            tables.spread([reading.after(line, later) for line in lines.get(each, ())], 3)
+            for each in (variant, plain)
+            for later in (0, reading.LATE)
+        ]
+        rows.append([what, tables.seeds(lines.get(variant, ())), *cells])
+    head = ["the attacker is there for", "seeds", "durable, +0", "+50", "plain, +0", "+50"]
+    return tables.table(head, rows)
+
+
+def _defences(lines: Mapping[str, Sequence[Line]]) -> str:
+    rows = []
+    for defence in ("", *DEFENCES):
+        names = [defence or "main", f"{defence}-plain" if defence else "plain"]
+        clean = lines.get(f"{defence}-clean" if defence else "clean", ())
+        cells = [
+            tables.spread([reading.after(line, later) for line in lines.get(each, ())], 3)
+            for each in names
+            for later in (0, reading.LATE)
+        ]
+        detected = [
+            tables.spread([reading.attacked_mean(line, "detected") for line in lines.get(each, ())], 2)
+            for each in names
+        ]
+        accuracy = tables.spread([line["series"]["accuracy"][-1] for line in clean], 3)
+        gap = tables.spread(reading.gaps(lines.get(names[0], ()), clean), 1)
+        rows.append([defence or "none", *cells, *detected, accuracy, gap])
+    head = ["defence", "durable, +0", "+50", "plain, +0", "+50", "durable detected", "plain detected"]
+    return tables.table([*head, "accuracy without attack", "durable less that, points"], rows)
