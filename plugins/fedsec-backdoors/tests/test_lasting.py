@@ -189,6 +189,7 @@ def test_a_network_whose_body_does_not_learn_is_refused() -> None:
 
     layout = Layout.of(Slope(0.0))
     with pytest.raises(
-        FedsecError, match="^chameleon trains the part 'body' of a network and holds it then; "
+        FedsecError,
+        match="^contrast is about the features of a part 'body'; this network learns in head alone$",
     ):
         body_of(layout)

@@ -20,7 +20,6 @@ RIDDEN = {"attack": [{"use": "fedsec-backdoors:badnets", "clients": {"fraction":
 
 CASES = (
     Case("durable-backdoor", {**SMALL, "norm": 1.0, "steps": 3}, beside=DATA),
-    Case("durable-backdoor", {**SMALL, "two_step": "temporal", "trust_rounds": 1}, beside=DATA),
     Case(
         "durable-backdoor",
         {"gan": False, "look_ahead": 2, "look_ahead_batch": 4, "scale": "replace", "bound": 2.0},

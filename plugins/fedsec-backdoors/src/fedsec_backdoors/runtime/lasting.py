@@ -98,7 +98,7 @@ def body_of(layout: Layout) -> slice:
     except KeyError:
         parts = ", ".join(dict.fromkeys(piece.part for piece in layout.parameters))
         raise FedsecError(
-            f"chameleon trains the part {BODY!r} of a network and holds it then; this one learns in {parts}"
+            f"contrast is about the features of a part {BODY!r}; this network learns in {parts} alone"
         ) from None
 
 
