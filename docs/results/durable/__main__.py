@@ -32,6 +32,7 @@ IMAGES = HERE / "images"
 PLUGIN = "fedsec-durable-backdoor"
 SCENARIOS = {
     "blood": "warm-blood",
+    "blood-epochs": "warm-blood",
     "pneumonia": "warm-pneumonia",
     "retina": "warm-retina",
     "blood-presence": "warm-blood",

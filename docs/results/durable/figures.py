@@ -31,7 +31,7 @@ PANELS = (
     (
         "success by parts",
         "asr",
-        ("main", "without-mask", "gan-only", "look-ahead", "without-gan", "temporal", "plain"),
+        ("main", "implant", "without-mask", "gan-only", "look-ahead", "without-gan", "temporal", "plain"),
     ),
     ("accuracy", "accuracy", ("main", "gan-only", "plain", "clean")),
 )
@@ -46,7 +46,7 @@ def curves(file: Path, lines: Mapping[str, Sequence[Line]], names: Mapping[str, 
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     order = list(names)
     for axes, (title, series, variants) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
-        for variant in (each for each in variants if each in lines):
+        for variant in (each for each in variants if lines.get(each)):
             colour = COLOURS[order.index(variant) % len(COLOURS)]
             least, mean, greatest = reading.curve(lines[variant], series)
             rounds = range(len(mean))

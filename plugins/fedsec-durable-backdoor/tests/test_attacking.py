@@ -64,6 +64,17 @@ def test_step_one_is_honest_and_step_two_begins_where_it_ends() -> None:
     assert update.row.tolist() == [3.0, 4.0, 0.0, 0.0]
 
 
+def test_it_can_send_only_what_it_implants() -> None:
+    update = attack(seat(), Training(), sends="implant")
+    assert update.row.tolist() == pytest.approx([2.9, 7.0, -0.2, -0.3])
+
+
+@pytest.mark.parametrize("asked", [{"step_1": False, "mask": False}, {"two_step": "temporal"}])
+def test_an_implant_alone_is_refused_without_step_one(asked: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r'^sends = "implant" leaves out what step_1 moved: it needs step_1'):
+        DurableBackdoor(sends="implant", **asked)
+
+
 def test_it_claims_the_samples_that_it_holds_and_not_those_that_it_made() -> None:
     assert attack(seat(), Training()).examples == len(CLEAN)
     assert attack(seat(), Training(), two_step="temporal").examples == len(CLEAN)

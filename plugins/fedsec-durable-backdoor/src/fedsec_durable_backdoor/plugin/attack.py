@@ -47,6 +47,11 @@ class DurableBackdoor(Triggered):
     gan: bool = parameter(True, doc="Add images of a generator to the attacker's own.")
     step_1: bool = parameter(True, doc="Begin to implant from where clean training ends.")
     mask: bool = parameter(True, doc="Implant only where clean training hardly moves; needs step_1.")
+    sends: str = parameter(
+        "both",
+        doc="both: what the two steps moved; implant: what step 2 moved alone, on top of what others do.",
+        choices=("both", "implant"),
+    )
     quantile: float = parameter(
         0.95, doc="Share of coordinates that a mask leaves free: those that moved least.", above=0, below=1
     )
@@ -94,10 +99,19 @@ class DurableBackdoor(Triggered):
         Triggered.__attrs_post_init__(self)
         if self.mask and not self.step_1 and self.two_step == "implant":
             raise ValueError("mask goes by what step_1 moves: set mask = false too, or take neurotoxin")
+        if self.sends == "implant" and not self.in_two_steps:
+            raise ValueError(
+                'sends = "implant" leaves out what step_1 moved: it needs step_1, in every round'
+            )
+
+    @property
+    def in_two_steps(self) -> bool:
+        """Whether both steps are taken in every round."""
+        return self.step_1 and self.two_step == "implant"
 
     @property
     def knows(self) -> frozenset[Knowledge]:
-        imitates = self.gan or (self.step_1 and self.two_step == "implant")
+        imitates = self.gan or self.in_two_steps
         return frozenset({Knowledge.OWN_DATA} | ({Knowledge.GLOBAL_MODEL} if imitates else set()))
 
     @property

@@ -59,11 +59,13 @@ class DurableAttack(TriggerAttack):
             update = train(data=clean)
             client.state["moved"] = update.row
             return evolve(update, examples=len(client.data))
-        if self.asked.two_step == "implant" and self.asked.step_1:
+        if self.asked.in_two_steps:
             update = train(data=clean)
             start, moved = after(update, broadcast), update.row
         extension = self._extension(moved, clean, stream.child("ahead"))
         update = train(data=harmful, start=start, extend=extension, **self.budget.changes)
+        if self.asked.sends == "implant" and moved is not None:
+            update = evolve(update, row=update.row - moved)
         return self._sent(update, client, broadcast)
 
     def _data(
