@@ -75,9 +75,7 @@ def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Li
         lines = tables.by_variant(found, scenario)
         if not lines:
             continue
-        if name == "blood-epochs":
-            # without an attack nothing is counted: it is the federation of `blood`
-            lines["clean"] = tables.by_variant(found, scenario.replace(name, "blood")).get("clean", [])
+        lines |= _borrowed(name, lines, tables.by_variant(found, scenario.replace(name, "blood")))
         yield f"## {TITLES[name]}"
         yield f"`fedsec run {scenario}`. Mean ± standard deviation over the seeds, where there are several."
         if name == "blood-presence":
@@ -86,6 +84,21 @@ def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Li
             yield _defences(lines)
         else:
             yield from _attacks(folder, name, lines)
+
+
+def _borrowed(
+    name: str, lines: Mapping[str, Sequence[Line]], blood: Mapping[str, Sequence[Line]]
+) -> dict[str, list[Line]]:
+    """Return what a scenario has in common with `blood`, where it is measured, of the same seeds."""
+    shared = {
+        "blood-epochs": {"clean": "clean"},
+        "blood-presence": {"rounds-10": "main", "rounds-10-plain": "plain"},
+    }.get(name, {})
+    known = {line["seed"] for group in lines.values() for line in group}
+    return {
+        own: [line for line in blood.get(theirs, ()) if line["seed"] in known]
+        for own, theirs in shared.items()
+    }
 
 
 def _attacks(folder: Path, name: str, lines: Mapping[str, Sequence[Line]]) -> Iterator[str]:
@@ -111,7 +124,7 @@ def _attacks(folder: Path, name: str, lines: Mapping[str, Sequence[Line]]) -> It
     images = [
         f"![made images]({path})<br>{caption}"
         for path, caption in (
-            (f"images/{name}-first.png", "made for the first round of the attack, seed 1"),
+            (f"images/{name}-first.png", "made for the first round of the attack, seed 11"),
             (f"images/{name}-last.png", "made for the last"),
         )
         if (folder / path).exists()
@@ -125,7 +138,9 @@ def _differences(lines: Mapping[str, Sequence[Line]]) -> str:
         [f"{WHAT[one]}, less {WHAT[other]}", reading.difference(lines[one], lines[other])]
         for one, other in (
             ("main", "plain"),
+            ("implant", "plain"),
             ("gan-only", "plain"),
+            ("look-ahead", "plain"),
             ("main", "gan-only"),
             ("main", "neurotoxin"),
         )
