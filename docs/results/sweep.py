@@ -47,6 +47,11 @@ class Item:
     """The federation from whose end it starts."""
 
     @property
+    def name(self) -> str:
+        """The scenario without its plugin."""
+        return self.scenario.partition(":")[2]
+
+    @property
     def title(self) -> str:
         return f"{self.scenario}, {self.variant}, seed {self.seed}"
 

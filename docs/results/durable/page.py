@@ -11,8 +11,7 @@ import tables
 from ledger import Line
 from sweep import Item
 
-PAGE = "index.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+HERE = Path(__file__).parent
 TITLES = {
     "blood": "Blood cells",
     "blood-epochs": "Counted in epochs",
@@ -60,13 +59,10 @@ DEFENCES = (
 )
 
 
-def write(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> None:
-    """Replace the measured part of the page, and draw the figures beside it."""
-    file = folder / PAGE
-    before, _, rest = file.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    body = "\n\n".join([tables.progress(everything, found), *_scenarios(folder, everything, found)])
-    file.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
+def paragraphs(everything: Sequence[Item], found: Mapping[Item, Line]) -> Iterator[str]:
+    """Give the measured part of the page, and draw the figures beside it."""
+    yield tables.progress(everything, found)
+    yield from _scenarios(HERE, everything, found)
 
 
 def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> Iterator[str]:

@@ -12,8 +12,7 @@ import tables
 from ledger import Line
 from sweep import Item
 
-PAGE = "index.md"
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+HERE = Path(__file__).parent
 TITLES = {
     "blood": "Blood cells, four hospitals",
     "pneumonia": "Radiographs (PneumoniaMNIST), four hospitals",
@@ -59,14 +58,10 @@ LIES = {
 OTHERWISE = {"blood-liar": LIES, "blood-wgan": REGULARISED}
 
 
-def write(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> None:
-    """Replace the measured part of the page, and draw the figures beside it."""
-    file = folder / PAGE
-    text = file.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    body = "\n\n".join([tables.progress(everything, found), *_scenarios(folder, everything, found)])
-    file.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}", encoding="utf-8")
+def paragraphs(everything: Sequence[Item], found: Mapping[Item, Line]) -> Iterator[str]:
+    """Give the measured part of the page, and draw the figures beside it."""
+    yield tables.progress(everything, found)
+    yield from _scenarios(HERE, everything, found)
 
 
 def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Line]) -> Iterator[str]:
