@@ -29,6 +29,7 @@ from fedsec_core.scenario.model import SHADOW
 from fedsec_core.testing import standins
 from fedsec_core.testing.case import Case
 from fedsec_core.testing.promises import require
+from fedsec_core.testing.resent import copied
 from fedsec_core.views import Broadcast, Client
 from fedsec_core.vocabulary import REQUIRED, Role
 from fedsec_core.worker import Worker
@@ -37,6 +38,9 @@ SEED = 20
 OBSERVER = "kit-after"
 DEFAULTS: Mapping[Role, Mapping[str, Any]] = {Role.ATTACK: {"clients": {"count": 2}}}
 """Keys of the core that a role cannot do without, where the case gives none."""
+
+Kept = dict[str, list[Round]]
+"""Received rounds of a case, by what was changed in its surroundings."""
 
 
 @define(eq=False)
@@ -62,17 +66,19 @@ class Bench:
     case: Case
     offer: Offer
     settings: Mapping[str, Any]
+    kept: Kept = field(factory=dict)
+    """What checks of the same case have received before."""
     _slot: Slot | None = field(default=None, init=False)
 
     @classmethod
     @contextmanager
-    def of(cls, case: Case, offer: Offer) -> Iterator[Bench]:
+    def of(cls, case: Case, offer: Offer, kept: Kept) -> Iterator[Bench]:
         """Set up a case; the files that it needs are there until the context ends."""
         with (
             TemporaryDirectory(prefix="fedsec-contract-") as folder,
             case.settings_in(Path(folder)) as settings,
         ):
-            yield cls(case, offer, settings)
+            yield cls(case, offer, settings, kept)
 
     @property
     def role(self) -> Role:
@@ -191,10 +197,16 @@ class Bench:
         """Return the rounds of a played federation as they had arrived: not yet judged or merged.
 
         The observer was not shown the samples of the server: they are put back for who needs them.
+        A federation of the same case and `changes` is played once; every check gets rows of its own.
         """
-        played = self.play(changes)
-        held = played.federation.server_data
-        return [evolve(round, verdict=None, step=None, server_data=held) for round in played.rounds]
+        place = repr(changes)
+        if place not in self.kept:
+            played = self.play(changes)
+            held = played.federation.server_data
+            self.kept[place] = [
+                evolve(round, verdict=None, step=None, server_data=held) for round in played.rounds
+            ]
+        return [copied(round) for round in self.kept[place]]
 
     def members(self, federation: Federation) -> list[Member]:
         """Return the case's component as it was built on the server and on the worker."""

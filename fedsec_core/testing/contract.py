@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
     from fedsec_core.component import Component
+    from fedsec_core.testing.bench import Kept
 
 
 SAID = (AssertionError, FedsecError)
@@ -140,8 +141,9 @@ def _promises_of(title: str, case: Case, offer: Offer) -> list[Check]:
     concerned = [each for each in made if each.concerns(offer.role, answered, component)]
     if idle := case.deviations.keys() - {each.name for each in concerned}:
         raise ValueError(f"{title} does not make the promise {sorted(idle)[0]!r}: drop the deviation")
+    kept: Kept = {}
     return [
-        Check(title, each.name, partial(_keep, each, case, offer), case.deviations.get(each.name, ""))
+        Check(title, each.name, partial(_keep, each, case, offer, kept), case.deviations.get(each.name, ""))
         for each in concerned
     ]
 
@@ -151,15 +153,15 @@ def _declared(case: Case, offer: Offer) -> tuple[frozenset[str], Component | Non
     from fedsec_core.testing.bench import Bench
 
     try:
-        with Bench.of(case, offer) as bench:
+        with Bench.of(case, offer, {}) as bench:
             return bench.answered(), bench.component
     except Exception:
         # what is wrong with one that cannot be built, the promises of its role will say
         return DUTIES[offer.role], None
 
 
-def _keep(promise: Promise, case: Case, offer: Offer) -> None:
+def _keep(promise: Promise, case: Case, offer: Offer, kept: Kept) -> None:
     from fedsec_core.testing.bench import Bench
 
-    with Bench.of(case, offer) as bench:
+    with Bench.of(case, offer, kept) as bench:
         promise.check(bench)

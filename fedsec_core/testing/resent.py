@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from attrs import evolve
@@ -9,6 +10,17 @@ from torch import Tensor
 
 from fedsec_core.rounds import Round
 from fedsec_core.updates import Rows
+
+
+def copied(round: Round) -> Round:
+    """Return `round` with tensors of its own."""
+    return evolve(
+        round,
+        state=round.state.clone(),
+        rows=Rows(round.rows.matrix.clone(), round.clients),
+        buffers=round.buffers.clone(),
+        extra=copy.deepcopy(round.extra),
+    )
 
 
 def permuted(round: Round, order: Sequence[int]) -> Round:

@@ -15,13 +15,13 @@ from fedsec_core.scenario import load
 
 @pytest.mark.timeout(900)  # a minute of one core; a machine that is shared may take its time
 def test_the_backdoor_outlives_its_attacker(tmp_path: Path) -> None:
-    result = fedsec_core.run("fedsec-durable-backdoor:phantom", out=tmp_path)
+    result = fedsec_core.run("fedsec-durable-backdoor:phantom", variants=["main", "clean"], out=tmp_path)
     assert [claim.verdict for claim in result.claims] == ["holds", "holds", "holds"]
     runs = {each.variant: each for each in result.federations}
     # until the attack begins they are one federation, and in its first round the honest do the same
     states = [[event["digests"]["state"] for event in each.rounds] for each in runs.values()]
     assert len({tuple(each[:21]) for each in states}) == 1
-    assert len({each[21] for each in states}) == 3
+    assert len({each[21] for each in states}) == 2
     assert len({each.rounds[21]["digests"]["honest_rows"] for each in runs.values()}) == 1
     assert {each.final["durability.departure"] for each in runs.values()} == {28}
     for each in runs.values():

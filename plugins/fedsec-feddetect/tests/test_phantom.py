@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli
@@ -39,11 +40,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("out")
 
 
-@pytest.mark.parametrize(
-    "name", ["blood", "blood-six", "blood-liar", "blood-wgan", "pneumonia", "pneumonia-six", "pneumonia-wgan"]
-)
-def test_every_variant_that_is_shipped_runs_in_small(name: str, out: Path) -> None:
-    assert load(f"fedsec-feddetect:{name}").seeds == (1, 2, 3)
+def small(name: str) -> dict[str, Any]:
+    """Return a shipped scenario, with embedded data and next to no training."""
     tables = tomli.loads((files("fedsec_feddetect") / f"scenarios/{name}.toml").read_text(encoding="utf-8"))
     tables["scenario"] |= {"rounds": 2, "seed": 1}
     tables["data"] = {"use": "phantom", "train": 90, "val": 16, "test": 24, "server": 16}
@@ -56,7 +54,12 @@ def test_every_variant_that_is_shipped_runs_in_small(name: str, out: Path) -> No
     for table in (tables, *tables["variant"]):
         for each in (*table.get("detect", ()), *table.get("shadow", ())):
             each["trees"] = 5
-    result = fedsec_core.run(tables, out=out, workers=1, report=False)
+    return tables
+
+
+@pytest.mark.parametrize("name", ["blood", "blood-six", "blood-liar", "blood-wgan"])
+def test_every_variant_that_is_shipped_runs_in_small(name: str, out: Path) -> None:
+    result = fedsec_core.run(small(name), out=out, workers=1, report=False)
     assert {each.variant for each in result.federations} == set(load(f"fedsec-feddetect:{name}").scenarios())
     assert {each.status for each in result.federations} == {"done"}
     digests = {each.variant: each.facts["digest"] for each in result.federations}
@@ -64,3 +67,21 @@ def test_every_variant_that_is_shipped_runs_in_small(name: str, out: Path) -> No
     for each in result.federations:
         assert bool(each.facts["attackers"]["fedgan-backdoor"]) != ("clean" in each.variant)
         assert each.final["generation.fd_clf"] is not None
+
+
+@pytest.mark.parametrize("of", ["", "-six", "-wgan"])
+def test_on_radiographs_they_ask_what_they_ask_on_blood_cells(of: str) -> None:
+    blood, radiographs = (small(f"{data}{of}") for data in ("blood", "pneumonia"))
+    for tables in (blood, radiographs):
+        tables["scenario"].pop("name")
+        # the detectors that `blood` alone is watched by
+        for table in (tables, *tables["variant"]):
+            table.pop("shadow", None)
+    assert radiographs == blood
+
+
+@pytest.mark.parametrize(
+    "name", ["blood", "blood-six", "blood-liar", "blood-wgan", "pneumonia", "pneumonia-six", "pneumonia-wgan"]
+)
+def test_what_is_shipped_has_three_seeds(name: str) -> None:
+    assert load(f"fedsec-feddetect:{name}").seeds == (1, 2, 3)
