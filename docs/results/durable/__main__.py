@@ -33,6 +33,7 @@ SCENARIOS = {
     "pneumonia": "warm-pneumonia",
     "retina": "warm-retina",
     "blood-presence": "warm-blood",
+    "blood-lengths": "warm-blood",
     "blood-defences": "warm-blood",
 }
 """Each with the scenario from whose end it starts."""

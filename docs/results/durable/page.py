@@ -17,6 +17,7 @@ TITLES = {
     "blood-epochs": "Counted in epochs",
     "pneumonia": "Radiographs (PneumoniaMNIST)",
     "retina": "Fundus photographs (RetinaMNIST)",
+    "blood-lengths": "Shorter rows",
     "blood-presence": "How often the attacker is there",
     "blood-defences": "Against defences",
 }
@@ -46,6 +47,12 @@ PRESENCE = {
     "often": "half of 20 rounds, at random",
     "seldom": "a fifth of 20 rounds, at random",
 }
+LENGTHS = {
+    "4": ("four", "four-gan-only", "four-plain"),
+    "3": ("main", "gan-only", "plain"),
+    "2": ("two", "two-gan-only", "two-plain"),
+}
+"""By the length of rows: all parts, the generator alone, and plain poisoning."""
 DEFENCES = (
     "norm-clipping",
     "median",
@@ -76,6 +83,8 @@ def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Li
         yield f"`fedsec run {scenario}`. Mean ± standard deviation over the seeds, where there are several."
         if name == "blood-presence":
             yield _presence(lines)
+        elif name == "blood-lengths":
+            yield _lengths(lines)
         elif name == "blood-defences":
             yield _defences(lines)
         else:
@@ -88,6 +97,7 @@ def _borrowed(
     """Return what a scenario has in common with `blood`, where it is measured, of the same seeds."""
     shared = {
         "blood-epochs": {"clean": "clean"},
+        "blood-lengths": {"four": "main", "four-gan-only": "gan-only", "four-plain": "plain"},
         "blood-presence": {"rounds-10": "main", "rounds-10-plain": "plain"},
     }.get(name, {})
     known = {line["seed"] for group in lines.values() for line in group}
@@ -158,6 +168,30 @@ def _presence(lines: Mapping[str, Sequence[Line]]) -> str:
         rows.append([what, tables.seeds(lines.get(variant, ())), *cells])
     head = ["the attacker is there for", "seeds", "durable, +0", "+50", "plain, +0", "+50"]
     return tables.table(head, rows)
+
+
+def _lengths(lines: Mapping[str, Sequence[Line]]) -> str:
+    rows = []
+    for length, variants in LENGTHS.items():
+        groups = [lines.get(each, ()) for each in variants]
+        cells = [
+            tables.spread([reading.after(line, later) for line in group], 3)
+            for group in groups
+            for later in (0, reading.LATE)
+        ]
+        gains = [reading.difference(group, groups[-1]) for group in groups[:-1]]
+        rows.append([length, tables.seeds(groups[0]), *cells, *gains])
+    head = [
+        "length of the row",
+        "seeds",
+        "durable, +0",
+        "+50",
+        "generator alone, +0",
+        "+50",
+        "plain, +0",
+        "+50",
+    ]
+    return tables.table([*head, "durable less plain, +50", "generator less plain, +50"], rows)
 
 
 def _defences(lines: Mapping[str, Sequence[Line]]) -> str:

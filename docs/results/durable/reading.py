@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
 from statistics import fmean, stdev
 
@@ -70,9 +70,3 @@ def curve(group: Sequence[Line], name: str) -> tuple[list[float], list[float], l
     ]
     filled = [column or [float("nan")] for column in columns]
     return [min(each) for each in filled], [fmean(each) for each in filled], [max(each) for each in filled]
-
-
-def late(lines: Mapping[str, Sequence[Line]], variant: str, later: int = LATE) -> list[float]:
-    """Return the success of a variant so many rounds after departure, of the seeds that have one."""
-    found = (after(line, later) for line in lines.get(variant, ()))
-    return [value for value in found if value is not None]

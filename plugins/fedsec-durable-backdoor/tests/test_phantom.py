@@ -67,7 +67,8 @@ def small(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "name", ["blood", "blood-defences", "blood-epochs", "blood-presence", "pneumonia", "retina"]
+    "name",
+    ["blood", "blood-defences", "blood-epochs", "blood-lengths", "blood-presence", "pneumonia", "retina"],
 )
 def test_every_variant_that_is_shipped_runs_in_small(name: str, tmp_path: Path) -> None:
     assert len(load(f"fedsec-durable-backdoor:{name}").seeds) == (
