@@ -181,6 +181,9 @@ class Worker:
         if not changes:
             return self.hooks
         slot = next(slot for slot in self.blueprint.slots if slot.role is Role.TRAIN)
+        # in trainers a number of steps goes before one of epochs: who asks for epochs means them
+        if "epochs" in changes and getattr(slot.component, "steps", None) is not None:
+            changes = {"steps": None, **changes}
         try:
             changed = evolve(slot, component=attrs.evolve(slot.component, **changes))
         except (TypeError, ValueError) as error:

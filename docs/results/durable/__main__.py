@@ -34,7 +34,7 @@ SCENARIOS = {
     "retina": "warm-retina",
     "blood-presence": "warm-blood",
     "blood-lengths": "warm-blood",
-    "blood-defences": "warm-blood",
+    "blood-defences": "warm-blood-defences",
 }
 """Each with the scenario from whose end it starts."""
 SERIES = {
@@ -43,7 +43,7 @@ SERIES = {
     "norm_ratio": "durability.norm_ratio",
     "cosine": "durability.cosine",
     "detected": "durability.detected",
-    "accepted": "backdoor.accepted",
+    "false_alarms": "foolsgold.false_positive_rate",
 }
 SHOWN = 11
 """The seed whose made images are on the page."""
@@ -68,8 +68,8 @@ def items() -> Iterator[Item]:
 
 def measured(item: Item, found: FederationResult) -> Line:
     """Return what was found in a federation; made images of one seed are kept as pictures."""
-    if item.seed == SHOWN:
-        _keep_images(item, found)
+    if item.seed == SHOWN and item.variant == "main" and item.name in ("blood", "pneumonia", "retina"):
+        _keep_images(item.name, found)
     rounds = [event["metrics"] for event in found.rounds]
     series = {
         name: [rounded(metrics.get(metric)) for metrics in rounds]
@@ -85,13 +85,11 @@ def measured(item: Item, found: FederationResult) -> Line:
     }
 
 
-def _keep_images(item: Item, found: FederationResult) -> None:
-    pictures = sorted((found.folder / "images").glob("*.backdoor.synthetic.png"))
-    if item.variant == "main" and pictures:
-        IMAGES.mkdir(exist_ok=True)
-        name = item.name
-        for place, source in (("first", pictures[0]), ("last", pictures[-1])):
-            shutil.copyfile(source, IMAGES / f"{name}-{place}.png")
+def _keep_images(name: str, found: FederationResult) -> None:
+    first, *_, last = sorted((found.folder / "images").glob("*.backdoor.synthetic.png"))
+    IMAGES.mkdir(exist_ok=True)
+    for place, source in (("first", first), ("last", last)):
+        shutil.copyfile(source, IMAGES / f"{name}-{place}.png")
 
 
 if __name__ == "__main__":

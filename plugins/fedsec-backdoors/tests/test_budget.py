@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import fedsec_core
 from fedsec_backdoors.plugin.lasting import Anticipate, Chameleon
 from fedsec_backdoors.plugin.poisoning import BadNets, Blended, Dba, EdgeCase
 from fedsec_backdoors.plugin.training import ModelReplacement, Neurotoxin, Pgd
@@ -87,3 +89,23 @@ def test_every_attack_spends_what_it_is_given_on_poisoned_data(kind: type[Any]) 
     assert sum(each["steps"] for each in asked) == 6
     assert all(each["data"] is POISONED and each["lr"] == 0.3 for each in asked)
     assert float(sent.row.norm()) == pytest.approx(0.75)
+
+
+def test_epochs_of_an_attacker_count_where_the_others_count_steps(tmp_path: Path) -> None:
+    # four clients of 30 samples: an epoch is four batches of eight
+    def digest(**budget: int) -> str:
+        made = {
+            "scenario": {"name": "budget", "rounds": 1, "seed": 3},
+            "data": {"use": "phantom", "train": 120, "val": 0, "test": 10},
+            "model": {"use": "small-cnn", "channels": [2, 2], "hidden": 4},
+            "partition": {"use": "iid", "clients": 4},
+            "train": {"use": "sgd", "steps": 1, "batch": 8},
+            "attack": [{"use": "badnets", "clients": {"count": 1}, **budget}],
+            "aggregate": {"use": "mean"},
+        }
+        found: str = fedsec_core.run(made, out=tmp_path, workers=1, report=False).of().facts["digest"]
+        return found
+
+    assert digest(epochs=1) == digest(steps=4)
+    assert digest(epochs=2) == digest(steps=8)
+    assert len({digest(steps=1), digest(steps=4), digest(steps=8)}) == 3

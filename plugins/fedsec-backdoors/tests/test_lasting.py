@@ -15,12 +15,14 @@ from torch.nn.functional import cross_entropy
 import fedsec_core
 from fedsec_backdoors.ahead import Drawing, LookAhead, Simulation, mean_with, parameters_of
 from fedsec_backdoors.contrast import contrast
-from fedsec_backdoors.plugin.lasting import Chameleon
+from fedsec_backdoors.plugin.lasting import Anticipate, Chameleon
 from fedsec_backdoors.runtime.lasting import Anticipating, Contrasting, Holding
 from fedsec_core.data import Dataset
 from fedsec_core.errors import FedsecError
-from fedsec_core.state import Layout
+from fedsec_core.state import Layout, Slice
 from fedsec_core.streams import Stream
+from fedsec_core.updates import Update
+from fedsec_core.views import Broadcast, Client
 
 
 def test_the_contrast_of_three_features_by_hand() -> None:
@@ -148,6 +150,10 @@ def test_the_first_stage_learns_from_the_body_alone() -> None:
     loss = Contrasting(Chameleon()).loss(cross_entropy(networks(x), y), networks, x, y)
     expected = contrast(networks.body(x), y, temperature=0.07, target=0, weight=6.0)
     torch.testing.assert_close(loss, expected)
+    # the authors' loss grows with its temperature
+    milder = Contrasting(Chameleon(temperature=0.7)).loss(loss, networks, x, y)
+    expected = 10 * contrast(networks.body(x), y, temperature=0.7, target=0, weight=6.0)
+    torch.testing.assert_close(milder, expected)
     loss.backward()  # type: ignore[no-untyped-call]
     assert networks.head.weight.grad is None
     assert networks.body[1].weight.grad is not None
@@ -156,6 +162,59 @@ def test_the_first_stage_learns_from_the_body_alone() -> None:
 def test_what_is_held_comes_back_after_every_step() -> None:
     held = Holding(torch.tensor([1.0, 2.0, 3.0]), slice(0, 2))
     assert held.parameters(torch.tensor([7.0, 8.0, 9.0])).tolist() == [1.0, 2.0, 9.0]
+
+
+LAYOUT = Layout((Slice("body.weight", "body", 0, (1, 2)), Slice("head.weight", "head", 2, (1, 2))), ())
+STATE = torch.arange(4.0)
+OWN = Dataset(torch.zeros(3, 1, 1, 1), torch.tensor([0, 1, 1]))
+HARMFUL = Dataset(torch.ones(3, 1, 1, 1), torch.tensor([0, 0, 1]))
+
+
+def asked_by(attack: Any) -> list[dict[str, Any]]:
+    """Return what an attack asks of `train`, which moves every parameter by one."""
+    asked: list[dict[str, Any]] = []
+
+    def train(**changes: Any) -> Update:
+        asked.append(changes)
+        return Update(torch.ones(4), torch.zeros(0), 3)
+
+    def refuse() -> Any:
+        raise AssertionError("the attack trains by train()")
+
+    client = Client(
+        1, data=OWN, local_test=None, state={}, networks=refuse, poisoned=HARMFUL, rank=0, accomplices=(1,)
+    )
+    broadcast = Broadcast(round=3, rounds=9, cohort=(0, 1, 2), state=STATE, base=STATE, layout=LAYOUT)
+    hook = attack.build().attack_client
+    names = hook.__code__.co_varnames[: hook.__code__.co_argcount]
+    stream = {"stream": Stream(1)} if "stream" in names else {}
+    hook(client=client, broadcast=broadcast, train=train, **stream)
+    return asked
+
+
+def test_chameleon_classifies_from_where_contrast_ended_and_holds_the_body() -> None:
+    first, second = asked_by(Chameleon(steps=10, contrast=0.7, lr=0.1, contrast_lr=0.5))
+    assert (first["steps"], first["lr"], second["steps"], second["lr"]) == (7, 0.5, 3, 0.1)
+    assert isinstance(first["extend"], Contrasting)
+    assert "start" not in first
+    assert second["start"].tolist() == [1.0, 2.0, 3.0, 4.0]
+    # the body is that of the first stage, whatever a step makes of it; the head is free
+    assert second["extend"].parameters(torch.full((4,), 9.0)).tolist() == [1.0, 2.0, 9.0, 9.0]
+
+
+def test_chameleon_has_the_target_of_the_attack_that_it_rides_on() -> None:
+    with pytest.raises(FedsecError, match="^chameleon has target 1, the attack that it rides on 0$"):
+        asked_by(Chameleon(target=1))
+
+
+def test_anticipating_is_about_the_others_of_the_cohort_and_ones_own_clean_data() -> None:
+    for others, expected in ((None, 2), (7, 7)):
+        (only,) = asked_by(Anticipate(ahead=3, ahead_lr=0.2, ahead_batch=2, others=others))
+        steps = only["extend"]
+        assert (steps.ahead, steps.lr, steps.others) == (3, 0.2, expected)
+        assert torch.equal(steps.start, STATE)
+        x, _ = steps.clean()
+        assert (len(x), float(x.sum())) == (2, 0.0)
 
 
 def tables(**attack: Any) -> dict[str, Any]:

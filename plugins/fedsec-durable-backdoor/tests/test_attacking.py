@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import fedsec_core
 from fedsec_core.data import Dataset
+from fedsec_core.errors import FedsecError
 from fedsec_core.state import Layout, Slice
 from fedsec_core.streams import Stream
 from fedsec_core.updates import Update
 from fedsec_core.views import Broadcast, Client
 from fedsec_durable_backdoor.plugin.attack import DurableBackdoor
+from fedsec_durable_backdoor.runtime import attack as runtime_of_attack
+from fedsec_durable_backdoor.synthetic import Synthetic
 from fedsec_test_components.comparing import Stopping
 
 LAYOUT = Layout((Slice("head.weight", "head", 0, (1, 4)),), (Slice("head.seen", "head", 4, (1,)),))
@@ -40,7 +44,15 @@ class Training:
 
 def attack(client: Client, train: Training, **asked: Any) -> Update:
     runtime: Any = DurableBackdoor(**{"gan": False, **asked}).build()
-    broadcast = Broadcast(round=3, rounds=9, cohort=(0, 1, 2, 3), state=STATE, base=STATE, layout=LAYOUT)
+    broadcast = Broadcast(
+        round=3,
+        rounds=9,
+        cohort=(0, 1, 2, 3),
+        state=STATE,
+        base=STATE,
+        layout=LAYOUT,
+        make=lambda _: nn.Identity(),
+    )
     update: Update = runtime.attack_client(client=client, broadcast=broadcast, train=train, stream=Stream(1))
     return update
 
@@ -62,6 +74,15 @@ def test_step_one_is_honest_and_step_two_begins_where_it_ends() -> None:
     assert (harmful["data"], harmful["steps"], harmful["lr"]) == (POISONED, 7, 0.1)
     torch.testing.assert_close(harmful["start"], torch.tensor([1.1, -1.0, 3.2, 4.3, 0.25]))
     assert update.row.tolist() == [3.0, 4.0, 0.0, 0.0]
+
+
+def test_a_mask_alone_is_by_clean_training_and_begins_from_what_was_received() -> None:
+    train = Training()
+    attack(seat(), train, step_1=False, quantile=0.75)
+    honest, harmful = train.asked
+    assert honest == {"data": CLEAN}
+    assert (harmful["data"], harmful["start"]) == (POISONED, None)
+    assert gradient_of(harmful).tolist() == [1.0, 0.0, 3.0, 4.0]
 
 
 def test_it_can_send_only_what_it_implants() -> None:
@@ -129,6 +150,64 @@ def test_what_is_sent_is_scaled_then_bounded_then_brought_to_its_norm(
     assert attack(seat(), Training(), **asked).row[:2].tolist() == pytest.approx(row)
 
 
+MADE = Dataset(torch.full((3, 1, 4, 4), 0.5), torch.tensor([1, 1, 1]))
+
+
+class Imitating:
+    """Stands for the generator: notes from which memory it goes on and for how long, and makes `MADE`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.memories: list[Any] = []
+        self.steps: list[int] = []
+        monkeypatch.setattr(runtime_of_attack.Imitator, "of", self.of)
+        monkeypatch.setattr(runtime_of_attack.Guide, "of", lambda *_: SimpleNamespace(classes=2))
+        made = Synthetic(MADE, classes=2, drawn=4)
+        monkeypatch.setattr(runtime_of_attack, "filling", lambda *_, **__: made)
+
+    def of(self, *given: Any) -> Any:
+        self.memories.append(given[3])
+        return self
+
+    def train(self, _data: Dataset, _guide: Any, steps: int, _stream: Stream) -> None:
+        self.steps.append(steps)
+
+    def memory(self) -> dict[str, int]:
+        return {"trained": len(self.steps)}
+
+
+def test_the_generator_goes_on_from_its_memory_and_for_fewer_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    imitating, client = Imitating(monkeypatch), seat()
+    for _ in range(3):
+        attack(client, Training(), gan=True, gan_steps=30, gan_steps_later=4)
+    assert imitating.memories == [None, {"trained": 1}, {"trained": 2}]
+    assert imitating.steps == [30, 4, 4]
+    assert client.state["made"]["kept"] == 3
+
+
+def test_step_one_trains_on_made_images_too_and_step_two_on_poisoned_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Imitating(monkeypatch)
+    train = Training()
+    attack(seat(), train, gan=True, poison_rate=1.0, size=2, margin=0)
+    clean, harmful = (each["data"] for each in train.asked)
+    assert (clean.y.tolist(), harmful.y.tolist()) == ([0, 1, 1, 1, 1], [0, 0, 0, 0, 0])
+    assert clean.pixels[2:].unique().tolist() == [0.5]
+    # the trigger is on every made image, and on it alone
+    stamped = harmful.pixels[2:]
+    assert [int((image != 0.5).sum()) for image in stamped] == [4, 4, 4]
+
+
+def test_look_ahead_is_what_was_asked_for_on_clean_data() -> None:
+    train = Training()
+    asked = {"look_ahead": 3, "look_ahead_lr": 0.2, "look_ahead_weight": 0.5, "look_ahead_batch": 2}
+    attack(seat(), train, mask=False, **asked)
+    ahead = train.asked[1]["extend"].loss.__self__
+    assert (ahead.ahead, ahead.lr, ahead.weight) == (3, 0.2, 0.5)
+    x, _ = ahead.clean()
+    assert (len(x), float(x.sum())) == (2, 0.0)
+
+
 def tables(attack: dict[str, Any]) -> dict[str, Any]:
     """Return a federation of three clients, one of whom attacks in rounds 2 and 3 of 5."""
     small = {"gan_steps": 3, "gan_steps_later": 2, "gan_batch": 8, "gan_width": 2, "latent": 4}
@@ -192,3 +271,21 @@ def test_the_generator_survives_an_interruption_and_two_workers(
     resumed = fedsec_core.resume(folder, workers=1, report=False).of()
     assert resumed.facts["resumed_after"] == [2]
     assert whole.facts["digest"] == two.facts["digest"] == resumed.facts["digest"]
+
+
+@pytest.mark.parametrize(
+    ("data", "attack", "said"),
+    [
+        ({"size": 20}, {}, "square images of 28, 32, 64 pixels, got 20 x 20"),
+        ({}, {"statistics": 1.0}, "statistics is about BatchNorm, which this model does not have"),
+    ],
+)
+def test_what_cannot_be_imitated_is_refused_before_the_first_round(
+    data: dict[str, Any], attack: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    made = tables({"use": "durable-backdoor", **attack})
+    made["data"] |= data
+    with pytest.raises(FedsecError, match=said):
+        fedsec_core.run(made, out=tmp_path, workers=1, report=False)
+    (events,) = tmp_path.glob("*/main/3/metrics.jsonl")
+    assert '"round": 1' not in events.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import fedsec_core
 from fedsec_core.errors import FedsecError
 from fedsec_core.updates import Rows, Verdict
 from fedsec_durable_backdoor.plugin.evaluate import Durability
@@ -41,17 +43,29 @@ def test_what_cannot_be_compared_is_undefined(rows: list[list[float]], own: list
     assert outlying(Rows(torch.tensor(rows)).gram, own) == {"norm_ratio": None, "cosine": None}
 
 
+HELD = {"badnets": (2, 4), "corner": (5,), "marker": (2,)}
+"""Who attacks."""
+
+
 def view(number: int, *active: int) -> Any:
-    return SimpleNamespace(number=number, truth=SimpleNamespace(active=active))
+    return SimpleNamespace(number=number, truth=SimpleNamespace(active=active, malicious=HELD))
 
 
-def observed(evaluator: Any, flags: list[bool] | None) -> None:
+def observed(evaluator: Any, flags: list[bool] | None, number: int = 1) -> None:
     verdict = None if flags is None else Verdict(np.ones(4), np.array(flags), np.zeros(4))
-    evaluator.observe_round(round=SimpleNamespace(clients=(2, 4, 5, 7), rows=ROWS, verdict=verdict))
+    round = SimpleNamespace(number=number, clients=(2, 4, 5, 7), rows=ROWS, verdict=verdict)
+    evaluator.observe_round(round=round)
+
+
+def built(**asked: Any) -> Any:
+    """Return an evaluator that has seen the built model."""
+    evaluator: Any = Durability(**asked).build()
+    evaluator.evaluate_model(view=view(0))
+    return evaluator
 
 
 def test_stealth_is_told_of_rounds_under_attack_only() -> None:
-    evaluator: Any = Durability().build()
+    evaluator = built()
     observed(evaluator, [True, False, True, False])
     assert evaluator.evaluate_model(view=view(1)).metrics == {
         "norm_ratio": None,
@@ -60,10 +74,43 @@ def test_stealth_is_told_of_rounds_under_attack_only() -> None:
     }
     assert evaluator.evaluate_model(view=view(2, 2)).metrics["detected"] == 1.0
     assert evaluator.evaluate_model(view=view(2, 2, 4)).metrics["detected"] == 0.5
-    observed(evaluator, None)
+    observed(evaluator, [False] * 4, 3)
     assert evaluator.evaluate_model(view=view(3, 2)).metrics["detected"] == 0.0
-    quiet: Any = Durability(stealth=False).build()
-    assert quiet.evaluate_model(view=view(2, 2)).metrics == {}
+    # where nobody looks, nobody is missed
+    observed(evaluator, None, 4)
+    assert evaluator.evaluate_model(view=view(4, 2)).metrics["detected"] is None
+    assert built(stealth=False).evaluate_model(view=view(2, 2)).metrics == {}
+
+
+def test_with_a_name_all_of_it_is_of_that_attack() -> None:
+    evaluator = built(attack="marker", after=(1,))
+    for number, active in enumerate([(2, 5), (5,), (5,)], 1):
+        observed(evaluator, [True, False, False, False], number)
+        metrics = evaluator.evaluate_model(view=view(number, *active)).metrics
+        assert metrics["detected"] == (1.0 if 2 in active else None)
+    found = evaluator.evaluate_run(run=run("marker.asr", "corner.asr")).metrics
+    assert (found["departure"], found["asr_after_1"]) == (1, pytest.approx(0.5))
+
+
+def test_a_name_that_is_none_is_refused_before_the_first_round() -> None:
+    expected = "^durability: no attack is called 'market'; did you mean 'marker'"
+    with pytest.raises(FedsecError, match=expected):
+        built(attack="market")
+
+
+def test_it_is_not_to_be_left_out_of_a_round(tmp_path: Path) -> None:
+    made = {
+        "scenario": {"name": "gaps", "rounds": 3, "seed": 3},
+        "data": {"use": "phantom", "train": 60, "val": 0, "test": 10},
+        "model": {"use": "small-cnn", "channels": [2, 2], "hidden": 4},
+        "partition": {"use": "iid", "clients": 3},
+        "train": {"use": "sgd", "steps": 1, "batch": 8},
+        "attack": [{"use": "badnets", "clients": {"count": 1}}],
+        "aggregate": {"use": "mean"},
+        "evaluate": [{"use": "durability", "every": 2}],
+    }
+    with pytest.raises(FedsecError, match="durability follows every round: evaluate it with every = 1"):
+        fedsec_core.run(made, out=tmp_path, workers=1, report=False)
 
 
 def run(*names: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -181,11 +182,62 @@ def test_other_sizes_are_refused(shape: tuple[int, ...]) -> None:
         Imitator.of(asked(), shape, 3, None, Stream("weights"))
 
 
-def test_a_mask_needs_step_one() -> None:
+def test_extensions_and_knowledge_are_those_of_the_parts_that_are_used() -> None:
     make: Callable[..., DurableBackdoor] = DurableBackdoor
-    with pytest.raises(ValueError, match="mask goes by what step_1 moves: set mask = false too"):
-        make(step_1=False)
     assert make(step_1=False, mask=False).extends == frozenset()
-    assert make(step_1=False, two_step="temporal").extends == {"gradients"}
+    assert make(step_1=False).extends == {"gradients"}
     assert make(look_ahead=3).extends == {"gradients", "loss"}
     assert make(gan=False, step_1=False, mask=False).knows == {"own_data"}
+    assert make(gan=False, step_1=False).knows == {"own_data"}
+    assert make(gan=False).knows == {"own_data", "global_model"}
+
+
+def test_the_generator_is_drawn_towards_what_the_critic_takes_for_real() -> None:
+    # a critic whose logit is the sum of pixels: real is bright, so the generator has to become brighter
+    made, y = imitator(guide=0.0), torch.tensor([0, 1, 2] * 4)
+
+    class Bright(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.slope = nn.Parameter(torch.tensor(0.01))
+
+        def forward(self, x: Tensor, _y: Tensor) -> Tensor:
+            return x.flatten(1).sum(dim=1) * self.slope
+
+    made.pair.critic = Bright()  # type: ignore[assignment]
+    made.optimisers["critic"] = SimpleNamespace(step=lambda *_: None)  # type: ignore[assignment]
+    before = made.draw(y, Stream("draw").torch).mean()
+    made.train(own(0, 1, 0, 1), guide(), 5, Stream("one"))
+    assert made.draw(y, Stream("draw").torch).mean() > before
+
+
+@pytest.mark.parametrize("term", ["diversity", "statistics"])
+def test_terms_of_the_generator_are_made_small(term: str) -> None:
+    class Normed(nn.Module):
+        """Classes by brightness, behind statistics of zero mean and unit variance."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+            self.rest = Brightness()
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.norm(x)
+            logits: Tensor = self.rest(x)
+            return logits
+
+    by = Guide.of(Normed(), SHAPE)
+
+    def cost(weight: float) -> float:
+        made = imitator(guide=0.0, gan_lr=0.02, **{term: weight})
+        made.train(own(0, 1, 0, 1), by, 8, Stream("one"))
+        noise, y = Stream("draw").torch, torch.tensor([0, 1, 2] * 8)
+        z = torch.randn(len(y), 3, generator=noise)
+        images = made.pair.generator(z, y)
+        if term == "diversity":
+            return float(sameness(images.detach(), z))
+        with by.statistics() as unusual:
+            by(images)
+        return float(torch.stack(unusual).sum().detach())
+
+    assert cost(50.0) < cost(1e-6)

@@ -48,9 +48,7 @@ class Guide:
         Of each layer the squared distance of means and of variances, added up over channels (Yin et al.,
         CVPR 2020, equation 4, squared). Raises FedsecError for a model without one.
         """
-        norms = [each for each in self.module.modules() if isinstance(each, NORMS)]
-        if not norms:
-            raise FedsecError("statistics is about BatchNorm, which this model does not have: set it to 0")
+        norms = require_statistics(self.module)
         found: list[Tensor] = []
 
         def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -65,3 +63,11 @@ class Guide:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def require_statistics(module: nn.Module) -> list[nn.Module]:
+    """Return the layers that keep statistics; raises FedsecError for a model without one."""
+    norms: list[nn.Module] = [each for each in module.modules() if isinstance(each, NORMS)]
+    if not norms:
+        raise FedsecError("statistics is about BatchNorm, which this model does not have: set it to 0")
+    return norms

@@ -59,13 +59,8 @@ class Imitator:
         stream: Stream,
     ) -> Imitator:
         """Go on from `memory`, or begin from weights that `stream` gives; raises FedsecError for a size."""
-        channels, height, width = shape
-        if height != width or height not in SEED:
-            known = ", ".join(map(str, SEED))
-            raise FedsecError(
-                f"the generator makes square images of {known} pixels, got {height} x {width}: "
-                "set resize in [data], or gan = false"
-            )
+        require_size(shape)
+        channels, height, _ = shape
         with stream.guard():
             pair = Pair(
                 Generator(classes, channels, height, asked.gan_width, asked.latent),
@@ -123,6 +118,17 @@ class Imitator:
     def draw(self, y: Tensor, noise: torch.Generator) -> Tensor:
         """Return images [n, C, S, S] in [0, 1] of classes `y` [n]."""
         return sampling.draw(self.pair.generator, y, noise)
+
+
+def require_size(shape: tuple[int, ...]) -> None:
+    """Raise FedsecError for images [C, H, W] of a size that the generator cannot make."""
+    _, height, width = shape
+    if height != width or height not in SEED:
+        known = ", ".join(map(str, SEED))
+        raise FedsecError(
+            f"the generator makes square images of {known} pixels, got {height} x {width}: "
+            "set resize in [data], or gan = false"
+        )
 
 
 def _optimiser(layout: Layout, part: str, lr: float, memory: Any) -> Optimiser:

@@ -31,7 +31,8 @@ class Chameleon(Budgeted):
     limits: ClassVar[str] = f"{RIDES}; needs a network with a part `body`; the trainer must take steps"
     deviates: ClassVar[str] = (
         "batches are the scenario's, poisoned as the attack says, where the authors put 7 poisoned images "
-        "into 64; rates stay where theirs drop after 3, 5, 7 and 9 epochs; the norm is that of the budget"
+        "into 64; rates stay, where theirs drop, and both stages have one unless contrast_lr says otherwise "
+        "(theirs are 5 to 10 to 1); the norm is that of the budget"
     )
     oracle: ClassVar[str] = "the loss on three features by hand; the body of the second stage keeps its bits"
 
@@ -39,7 +40,9 @@ class Chameleon(Budgeted):
     weight: float = parameter(
         6.0, doc="Of features with the target's label in the contrast (the authors' code).", above=0
     )
-    temperature: float = parameter(0.07, doc="Of the contrast.", above=0)
+    temperature: float = parameter(
+        0.07, doc="Of the contrast, which counts temperature / 0.07 times, as with the authors.", above=0
+    )
     contrast: float = parameter(
         0.77,
         doc="Share of the batches for the first stage; the authors take 10 epochs of 13.",
@@ -92,10 +95,10 @@ class Anticipate(Budgeted):
     cost: ClassVar[str] = "about four times as many passes per simulated step as an ordinary step"
     limits: ClassVar[str] = f"{RIDES}; the others' rate is a guess"
     deviates: ClassVar[str] = (
-        "the simulated rate does not decay (0.998 a round with the authors); the statistics of BatchNorm in "
-        "simulated steps are thrown away"
+        "a simulated round is one plain step, whatever honest clients do in a round; its rate does not decay "
+        "(0.998 a round with the authors); the statistics of BatchNorm in simulated steps are thrown away"
     )
-    oracle: ClassVar[str] = "one parameter by hand, two steps ahead; without steps ahead the loss is plain"
+    oracle: ClassVar[str] = "one parameter by hand, two rounds ahead"
 
     ahead: int = parameter(5, doc="Simulated rounds, this one among them.", at_least=1)
     ahead_lr: float = parameter(0.05, doc="Learning rate of simulated steps.", above=0)

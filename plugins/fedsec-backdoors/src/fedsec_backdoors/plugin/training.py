@@ -92,7 +92,8 @@ class Neurotoxin(Budgeted):
     limits: ClassVar[str] = RIDES
     deviates: ClassVar[str] = (
         "the authors' code takes the top k layer by layer, from a gradient of the attacker's clean data; "
-        "here it is of all coordinates, from the last two models, as in the paper. Round 1 masks nothing"
+        "here it is of all coordinates, from the last two models, as in the paper: an attacker whose row is "
+        "long masks much of its own. Round 1 masks nothing"
     )
     oracle: ClassVar[str] = "worked examples; masked coordinates stay, bit for bit, where they were"
 

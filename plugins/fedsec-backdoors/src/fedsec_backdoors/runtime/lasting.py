@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fedsec_backdoors.ahead import Batch, Drawing, Simulation, mean_with, parameters_of, received
 from fedsec_backdoors.contrast import contrast
 from fedsec_backdoors.runtime.budget import Budget, Train, poisoned
+from fedsec_core.data import Dataset
 from fedsec_core.errors import FedsecError
 from fedsec_core.markers import hookimpl
 from fedsec_core.rounding import portion
@@ -23,6 +24,8 @@ from fedsec_core.views import Broadcast, Client
 if TYPE_CHECKING:
     from fedsec_backdoors.plugin.lasting import Chameleon
 
+BASE = 0.07
+"""The temperature at which the contrast counts once: the authors' loss grows with its temperature."""
 BODY = "body"
 """The part whose output are features."""
 
@@ -42,13 +45,11 @@ class Contrasting:
             networks(x)
         finally:
             handle.remove()
-        return contrast(
-            found[0],
-            y,
-            temperature=self.asked.temperature,
-            target=self.asked.target,
-            weight=self.asked.weight,
+        asked = self.asked
+        found_loss = contrast(
+            found[0], y, temperature=asked.temperature, target=asked.target, weight=asked.weight
         )
+        return asked.temperature / BASE * found_loss
 
 
 @define(eq=False)
@@ -75,6 +76,7 @@ class ChameleonAttack:
     def attack_client(self, client: Client, broadcast: Broadcast, train: Train) -> Update:
         """Return the update of both stages."""
         data, changes = poisoned(client, broadcast), dict(self.budget.changes)
+        self._require_target(client.data, data)
         steps, body = changes.pop("steps"), body_of(broadcast.layout)
         first = min(max(1, portion(self.asked.contrast, steps)), steps - 1)
         rate = {} if self.asked.contrast_lr is None else {"lr": self.asked.contrast_lr}
@@ -83,6 +85,14 @@ class ChameleonAttack:
         held = Holding(start[: broadcast.layout.d], body)
         update = train(data=data, start=start, extend=held, **changes, steps=steps - first)
         return self.budget.send(update)
+
+    def _require_target(self, clean: Dataset, harmful: Dataset) -> None:
+        """Raise FedsecError where the attack it rides on has another target."""
+        if len(clean) == len(harmful):
+            for given in set(harmful.y[harmful.y != clean.y].tolist()) - {self.asked.target}:
+                raise FedsecError(
+                    f"chameleon has target {self.asked.target}, the attack that it rides on {given}"
+                )
 
 
 def after(update: Update, broadcast: Broadcast) -> Tensor:

@@ -24,12 +24,16 @@ class DurableBackdoor(Triggered):
     Its images, with the attacker's own, make up a set with equally many of each class. Step 1 trains on it
     honestly: what the others are about to do. Step 2 trains on it poisoned, and moves only what step 1
     hardly moves. Each of it can be left out: `gan`, `step_1`, `mask`; `look_ahead` adds simulated steps.
-    Without all of them it is `badnets`. The metrics are those of `badnets`, and how many images were made
-    (`synthetic`) and which share of those drawn the model takes for their class (`accepted`).
+    Without all of them it is `badnets`, with `mask` alone Neurotoxin by clean training of its own. The
+    metrics are those of `badnets`, and how many images were made (`synthetic`) and which share of those
+    drawn the model takes for their class (`accepted`).
     """
 
     paper: ClassVar[str] = BELLAFQIRA
-    cost: ClassVar[str] = "training of a generator, then local training twice; look_ahead four times as much"
+    cost: ClassVar[str] = (
+        "training of a generator, then local training twice; look_ahead: about four passes more per "
+        "simulated step"
+    )
     limits: ClassVar[str] = "images of 28, 32 or 64 pixels, unless gan = false"
     deviates: ClassVar[str] = (
         "only the abstract was available: a generator guided by the global model, two steps, few rounds of "
@@ -45,8 +49,10 @@ class DurableBackdoor(Triggered):
         choices=("implant", "temporal"),
     )
     gan: bool = parameter(True, doc="Add images of a generator to the attacker's own.")
-    step_1: bool = parameter(True, doc="Begin to implant from where clean training ends.")
-    mask: bool = parameter(True, doc="Implant only where clean training hardly moves; needs step_1.")
+    step_1: bool = parameter(
+        True, doc="Begin to implant from where clean training ends; temporal begins from what it received."
+    )
+    mask: bool = parameter(True, doc="Implant only where clean training hardly moves.")
     sends: str = parameter(
         "both",
         doc="both: what the two steps moved; implant: what step 2 moved alone, on top of what others do.",
@@ -97,8 +103,6 @@ class DurableBackdoor(Triggered):
 
     def __attrs_post_init__(self) -> None:
         Triggered.__attrs_post_init__(self)
-        if self.mask and not self.step_1 and self.two_step == "implant":
-            raise ValueError("mask goes by what step_1 moves: set mask = false too, or take neurotoxin")
         if self.sends == "implant" and not self.in_two_steps:
             raise ValueError(
                 'sends = "implant" leaves out what step_1 moved: it needs step_1, in every round'
@@ -108,6 +112,11 @@ class DurableBackdoor(Triggered):
     def in_two_steps(self) -> bool:
         """Whether both steps are taken in every round."""
         return self.step_1 and self.two_step == "implant"
+
+    @property
+    def simulates(self) -> bool:
+        """Whether the attacker trains honestly too before it implants."""
+        return (self.step_1 or self.mask) and self.two_step == "implant"
 
     @property
     def knows(self) -> frozenset[Knowledge]:

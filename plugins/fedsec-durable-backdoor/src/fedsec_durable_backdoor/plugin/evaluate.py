@@ -14,12 +14,12 @@ from fedsec_core.vocabulary import Capability
 class Durability(Component):
     """How long a backdoor lasts after its attackers have gone, and how far their updates stood out.
 
-    Of the finished run: `departure`, the last round in which anybody attacked; `asr_after_10` and the like,
+    Of the finished run: `departure`, the last round of the attack; `asr_after_10` and the like,
     attack success so many rounds later; `lifespan`, the first number of rounds after departure at which
     success is below `level`, undefined if it never is; `area`, the mean success from departure to the
     end. In each round under attack: `norm_ratio`, the attackers' mean norm over the honest ones' median;
     `cosine` of their rows with the mean of the honest; `detected`, the share of them that was flagged.
-    What is not evaluated in a round is undefined: evaluate it and the attack in every one.
+    Evaluate it and the attack in every round. With `attack` all of this is of that attack's clients.
     """
 
     paper: ClassVar[str] = (

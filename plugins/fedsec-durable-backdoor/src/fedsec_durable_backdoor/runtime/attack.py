@@ -26,8 +26,8 @@ from fedsec_core.steps import Steps
 from fedsec_core.streams import Stream
 from fedsec_core.updates import Update
 from fedsec_core.views import Broadcast, Client
-from fedsec_durable_backdoor.guide import Guide
-from fedsec_durable_backdoor.imitation import Imitator
+from fedsec_durable_backdoor.guide import Guide, require_statistics
+from fedsec_durable_backdoor.imitation import Imitator, require_size
 from fedsec_durable_backdoor.synthetic import Synthetic, filling, of_each
 
 if TYPE_CHECKING:
@@ -59,9 +59,10 @@ class DurableAttack(TriggerAttack):
             update = train(data=clean)
             client.state["moved"] = update.row
             return evolve(update, examples=len(client.data))
-        if self.asked.in_two_steps:
+        if self.asked.simulates:
             update = train(data=clean)
-            start, moved = after(update, broadcast), update.row
+            moved = update.row
+            start = after(update, broadcast) if self.asked.step_1 else None
         extension = self._extension(moved, clean, stream.child("ahead"))
         update = train(data=harmful, start=start, extend=extension, **self.budget.changes)
         if self.asked.sends == "implant" and moved is not None:
@@ -80,6 +81,8 @@ class DurableAttack(TriggerAttack):
             "sheet": of_each(made.data, made.classes, COLUMNS),
             "kept": len(made.data),
             "drawn": made.drawn,
+            "by": client.id,
+            "round": broadcast.round,
         }
         also = poison(
             made.data,
@@ -129,11 +132,19 @@ class DurableAttack(TriggerAttack):
 
     @hookimpl
     def evaluate_model(self, view: View) -> Findings:
-        """Try the trigger; in a round under attack also show what was made for it."""
+        """Try the trigger; in a round under attack also show what was made for it.
+
+        Raises FedsecError before the first round for images and models that cannot be imitated.
+        """
+        if self.asked.gan and view.number == 0:
+            require_size(tuple(view.data.pixels.shape[1:]))
+            if self.asked.statistics:
+                require_statistics(view.networks())
         found = measuring.try_trigger(view, self._whole(view), target=self.target, source=self.source)
         if not self.asked.gan or not view.truth.active:
             return found
-        made = [each for each in view.map(last_made, view.truth.active) if each is not None]
+        kept = view.map(last_made, view.truth.active)
+        made = [each for each in kept if each is not None and each["round"] == view.number]
         if not made:
             return found
         drawn = sum(each["drawn"] for each in made)
@@ -142,7 +153,7 @@ class DurableAttack(TriggerAttack):
             "accepted": sum(each["kept"] for each in made) / drawn if drawn else None,
         }
         rows = [as_float(row) for row in made[0]["sheet"]]
-        caption = f"Made by client {view.truth.active[0]} for this round, a row for each class"
+        caption = f"Made by client {made[0]['by']} for this round, a row for each class"
         pictures = {**found.pictures, "synthetic": Picture(measuring.tile(rows), caption)}
         return evolve(found, metrics={**found.metrics, **figures}, pictures=pictures)
 

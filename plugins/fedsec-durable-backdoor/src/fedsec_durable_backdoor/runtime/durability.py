@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from fedsec_core.evaluation import RunView, View
 from fedsec_core.findings import Findings, Table
 from fedsec_core.markers import hookimpl
 from fedsec_core.rounds import Round
+from fedsec_core.suggest import did_you_mean
+from fedsec_core.updates import Verdict
 from fedsec_durable_backdoor import lasting
 
 if TYPE_CHECKING:
@@ -26,72 +28,90 @@ ASR = ".asr"
 
 @define(eq=False)
 class DurabilityEvaluator:
-    """Runtime of `durability`: remembers the products of the last round's rows and who was flagged."""
+    """Runtime of `durability`: remembers the products of the last round's rows and what detectors said."""
 
     asked: Durability
     clients: tuple[int, ...] = field(default=(), init=False)
     products: Tensor | None = field(default=None, init=False)
     """Inner products [n, n] float64 of the rows of `clients`."""
-    flagged: tuple[int, ...] = field(default=(), init=False)
-    departure: int | None = field(default=None, init=False)
+    flagged: tuple[int, ...] | None = field(default=None, init=False)
+    """None where no detector judged."""
+    evaluated: int = field(default=-1, init=False)
+    """The last round that was evaluated."""
+    departures: dict[str, int] = field(factory=dict, init=False)
+    """By attack, the last round in which it was active."""
 
     @hookimpl
     def observe_round(self, round: Round) -> None:
-        """Remember what the updates of the round were like."""
+        """Remember what the updates of the round were like; raises FedsecError if one was not evaluated."""
+        if round.number > self.evaluated + 1:
+            raise FedsecError("durability follows every round: evaluate it with every = 1")
         if self.asked.stealth:
             self.clients, self.products = round.clients, round.rows.gram
-            flags = [] if round.verdict is None else round.verdict.flagged.tolist()
-            self.flagged = tuple(client for client, flag in zip(round.clients, flags, strict=False) if flag)
+            verdict = round.verdict
+            self.flagged = None if verdict is None else tuple(_flagged(round.clients, verdict))
 
     def state(self) -> dict[str, Any]:
         """Return what is remembered."""
         return {
             "clients": list(self.clients),
             "products": self.products,
-            "flagged": list(self.flagged),
-            "departure": self.departure,
+            "flagged": None if self.flagged is None else list(self.flagged),
+            "evaluated": self.evaluated,
+            "departures": self.departures,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what `state` gave."""
-        self.clients, self.flagged = tuple(state["clients"]), tuple(state["flagged"])
-        self.products, self.departure = state["products"], state["departure"]
+        self.clients, self.products = tuple(state["clients"]), state["products"]
+        self.flagged = None if state["flagged"] is None else tuple(state["flagged"])
+        self.evaluated, self.departures = state["evaluated"], dict(state["departures"])
 
     @hookimpl
     def evaluate_model(self, view: View) -> Findings:
         """Tell how far the attackers' updates stood out in the round that ended."""
-        attacking = view.truth.active
-        if attacking:
-            self.departure = view.number
+        self.evaluated, held = view.number, view.truth.malicious
+        for label, clients in held.items():
+            if set(clients) & set(view.truth.active):
+                self.departures[label] = view.number
+        named = self.asked.attack
+        if named is not None and named not in held:
+            raise FedsecError(f"durability: no attack is called {named!r}" + did_you_mean(named, [*held]))
+        attacking = [each for each in view.truth.active if named is None or each in held[named]]
         if not self.asked.stealth:
             return Findings()
         if not attacking or self.products is None:
             return Findings(dict.fromkeys(("norm_ratio", "cosine", "detected")))
         own = [place for place, client in enumerate(self.clients) if client in attacking]
-        caught = [client in self.flagged for client in self.clients if client in attacking]
-        detected = sum(caught) / len(caught) if caught else None
+        detected = None
+        if own and self.flagged is not None:
+            detected = sum(self.clients[place] in self.flagged for place in own) / len(own)
         return Findings({**outlying(self.products, own), "detected": detected})
 
     @hookimpl
     def evaluate_run(self, run: RunView) -> Findings:
         """Give the figures of the whole curve; undefined where nobody attacked."""
         names = [f"asr_after_{later}" for later in self.asked.after]
-        if self.departure is None:
-            return Findings(dict.fromkeys(("departure", *names, "lifespan", "area")))
+        nothing = Findings(dict.fromkeys(("departure", *names, "lifespan", "area")))
+        if not self.departures:
+            return nothing
         label = self._label(run.history)
+        departure = self.departures.get(label)
+        if departure is None:
+            return nothing
         curve = {
             number: metrics[label + ASR]
             for number, metrics in zip(run.numbers, run.history, strict=True)
             if label + ASR in metrics
         }
-        found = lasting.figures(curve, self.departure, self.asked.after, self.asked.level)
-        lasts = lasting.after_departure(curve, self.departure)
+        found = lasting.figures(curve, departure, self.asked.after, self.asked.level)
+        lasts = lasting.after_departure(curve, departure)
         columns: dict[str, Sequence[float]] = {
             "rounds after departure": [*lasts],
             "attack success": [*lasts.values()],
         }
-        table = Table(columns, f"Attack success of {label} after its last round, {self.departure}")
-        return Findings({"departure": self.departure, **found}, {"curve": table})
+        table = Table(columns, f"Attack success of {label} after its last round, {departure}")
+        return Findings({"departure": departure, **found}, {"curve": table})
 
     def _label(self, history: tuple[Mapping[str, float | None], ...]) -> str:
         """Return the label of the attack to go by; raises FedsecError where that is not clear."""
@@ -108,6 +128,10 @@ class DurabilityEvaluator:
         raise FedsecError(
             f"durability goes by one attack that has an asr: name it in attack; there are: {known}"
         )
+
+
+def _flagged(clients: Sequence[int], verdict: Verdict) -> Iterator[int]:
+    return (client for client, flag in zip(clients, verdict.flagged.tolist(), strict=True) if flag)
 
 
 def outlying(products: Tensor, own: list[int]) -> dict[str, float | None]:
