@@ -31,7 +31,18 @@ PANELS = (
     (
         "success by parts",
         "asr",
-        ("main", "plain", "gan-only", "implant", "without-mask", "look-ahead", "without-gan", "temporal"),
+        (
+            "main",
+            "plain",
+            "gan-only",
+            "unguided",
+            "without-mask",
+            "without-step-1",
+            "without-gan",
+            "implant",
+            "look-ahead",
+            "temporal",
+        ),
     ),
     ("accuracy", "accuracy", ("main", "plain", "gan-only", "clean")),
 )

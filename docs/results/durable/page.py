@@ -27,17 +27,23 @@ WHAT = {
     "implant": "generator, step 1, mask; sends step 2 alone",
     "gan-only": "generator alone",
     "look-ahead": "generator, look-ahead",
+    "without-step-1": "generator, mask",
+    "unguided": "generator alone, unguided",
     "without-gan": "step 1 and mask, no generator",
     "temporal": "temporal",
     "plain": "plain poisoning",
     "model-replacement": "model replacement",
     "neurotoxin": "Neurotoxin",
+    "neurotoxin-own": "Neurotoxin, mask by own clean training",
     "pgd": "PGD, norm-bounded",
     "chameleon": "Chameleon",
     "anticipate": "Anticipate",
     "dba": "DBA, four clients",
     "clean": "nobody attacks",
+    "clean-four": "nobody attacks, four leave",
 }
+FOUR = ("dba", "clean-four")
+"""Variants in which four clients leave."""
 AFTER = (0, 10, 30, 50)
 PRESENCE = {
     "rounds-1": "1 round",
@@ -47,12 +53,20 @@ PRESENCE = {
     "often": "half of 20 rounds, at random",
     "seldom": "a fifth of 20 rounds, at random",
 }
-LENGTHS = {
-    "4": ("four", "four-gan-only", "four-plain"),
-    "3": ("main", "gan-only", "plain"),
-    "2": ("two", "two-gan-only", "two-plain"),
-}
-"""By the length of rows: all parts, the generator alone, and plain poisoning."""
+COMPARED = (
+    ("main", "plain"),
+    ("gan-only", "plain"),
+    ("look-ahead", "plain"),
+    ("implant", "plain"),
+    ("unguided", "plain"),
+    ("main", "gan-only"),
+    ("gan-only", "unguided"),
+    ("main", "neurotoxin"),
+    ("main", "neurotoxin-own"),
+)
+"""Pairs of variants whose difference is told."""
+LENGTHS = {"4": ("main", "plain"), "3": ("three", "three-plain")}
+"""By the length of rows: the generator alone and plain poisoning."""
 DEFENCES = (
     "norm-clipping",
     "median",
@@ -87,6 +101,7 @@ def _scenarios(folder: Path, everything: Sequence[Item], found: Mapping[Item, Li
             yield _lengths(lines)
         elif name == "blood-defences":
             yield _defences(lines)
+            yield _flags(lines)
         else:
             yield from _attacks(folder, name, lines)
 
@@ -97,7 +112,6 @@ def _borrowed(
     """Return what a scenario has in common with `blood`, where it is measured, of the same seeds."""
     shared = {
         "blood-epochs": {"clean": "clean"},
-        "blood-lengths": {"four": "main", "four-gan-only": "gan-only", "four-plain": "plain"},
         "blood-presence": {"rounds-10": "main", "rounds-10-plain": "plain"},
     }.get(name, {})
     known = {line["seed"] for group in lines.values() for line in group}
@@ -117,12 +131,15 @@ def _attacks(folder: Path, name: str, lines: Mapping[str, Sequence[Line]]) -> It
             for each in ("norm_ratio", "cosine")
         ]
         area = tables.spread([line["end"].get("durability.area") for line in group], 3)
-        gap = tables.spread(reading.gaps(group, lines.get("clean", ())), 1)
+        clean = lines.get("clean-four" if variant in FOUR else "clean", ())
+        gaps = [tables.spread(reading.gaps(group, clean, later), 1) for later in (0, reading.LATE)]
         rows.append(
-            [WHAT[variant], tables.seeds(group), *success, reading.lifespans(group), area, gap, *stealth]
+            [WHAT[variant], tables.seeds(group), *success, reading.lifespans(group), area, *gaps, *stealth]
         )
     head = ["attack", "seeds", *(f"success at +{later}" for later in AFTER), "lifespan, by seed", "area"]
-    yield tables.table([*head, "accuracy less clean, points", "norm ratio", "cosine"], rows)
+    yield tables.table(
+        [*head, "accuracy less clean, points, +0", f"+{reading.LATE}", "norm ratio", "cosine"], rows
+    )
     if differences := _differences(lines):
         yield differences
     figures.curves(folder / f"{name}.svg", lines, WHAT)
@@ -141,75 +158,75 @@ def _attacks(folder: Path, name: str, lines: Mapping[str, Sequence[Line]]) -> It
 
 def _differences(lines: Mapping[str, Sequence[Line]]) -> str:
     rows = [
-        [f"{WHAT[one]}, less {WHAT[other]}", reading.difference(lines[one], lines[other])]
-        for one, other in (
-            ("main", "plain"),
-            ("implant", "plain"),
-            ("gan-only", "plain"),
-            ("look-ahead", "plain"),
-            ("main", "gan-only"),
-            ("main", "neurotoxin"),
-        )
-        if one in lines and other in lines
+        [
+            f"{WHAT[one]}, less {WHAT[other]}",
+            *(reading.difference(lines[one], lines[other], of) for of in (reading.late, reading.settled)),
+        ]
+        for one, other in COMPARED
+        if lines.get(one) and lines.get(other)
     ]
-    head = [f"success at +{reading.LATE}, seed by seed", "mean difference [95 % interval]"]
+    last = f"mean of +{reading.LATE - reading.LAST + 1} to +{reading.LATE}"
+    head = ["success, seed by seed", f"+{reading.LATE}, mean difference [95 % interval]", last]
     return tables.table(head, rows) if rows else ""
 
 
 def _presence(lines: Mapping[str, Sequence[Line]]) -> str:
     rows = []
     for variant, what in PRESENCE.items():
-        plain = "plain" if variant == "main" else f"{variant}-plain"
-        cells = [
-            tables.spread([reading.after(line, later) for line in lines.get(each, ())], 3)
-            for each in (variant, plain)
-            for later in (0, reading.LATE)
-        ]
-        rows.append([what, tables.seeds(lines.get(variant, ())), *cells])
+        groups = [lines.get(each, ()) for each in (variant, _plain(variant))]
+        rows.append([what, tables.seeds(groups[0]), *_success(groups), reading.difference(*groups)])
     head = ["the attacker is there for", "seeds", "durable, +0", "+50", "plain, +0", "+50"]
-    return tables.table(head, rows)
+    return tables.table([*head, "difference at +50"], rows)
 
 
 def _lengths(lines: Mapping[str, Sequence[Line]]) -> str:
     rows = []
     for length, variants in LENGTHS.items():
         groups = [lines.get(each, ()) for each in variants]
-        cells = [
-            tables.spread([reading.after(line, later) for line in group], 3)
-            for group in groups
-            for later in (0, reading.LATE)
-        ]
-        gains = [reading.difference(group, groups[-1]) for group in groups[:-1]]
-        rows.append([length, tables.seeds(groups[0]), *cells, *gains])
-    head = [
-        "length of the row",
-        "seeds",
-        "durable, +0",
-        "+50",
-        "generator alone, +0",
-        "+50",
-        "plain, +0",
-        "+50",
-    ]
-    return tables.table([*head, "durable less plain, +50", "generator less plain, +50"], rows)
+        differences = [reading.difference(*groups, of) for of in (reading.late, reading.settled)]
+        rows.append([length, tables.seeds(groups[0]), *_success(groups), *differences])
+    head = ["length of the row", "seeds", "generator alone, +0", "+50", "plain, +0", "+50"]
+    return tables.table([*head, "difference at +50", "of +41 to +50"], rows)
 
 
 def _defences(lines: Mapping[str, Sequence[Line]]) -> str:
     rows = []
     for defence in ("", *DEFENCES):
-        names = [defence or "main", f"{defence}-plain" if defence else "plain"]
+        variant = defence or "main"
         clean = lines.get(f"{defence}-clean" if defence else "clean", ())
-        cells = [
-            tables.spread([reading.after(line, later) for line in lines.get(each, ())], 3)
-            for each in names
-            for later in (0, reading.LATE)
-        ]
-        detected = [
-            tables.spread([reading.attacked_mean(line, "detected") for line in lines.get(each, ())], 2)
-            for each in names
-        ]
+        groups = [lines.get(each, ()) for each in (variant, _plain(variant))]
         accuracy = tables.spread([line["series"]["accuracy"][-1] for line in clean], 3)
-        gap = tables.spread(reading.gaps(lines.get(names[0], ()), clean), 1)
-        rows.append([defence or "none", *cells, *detected, accuracy, gap])
-    head = ["defence", "durable, +0", "+50", "plain, +0", "+50", "durable detected", "plain detected"]
+        gap = tables.spread(reading.gaps(groups[0], clean, reading.LATE), 1)
+        errs = tables.spread([reading.late(line) for line in clean], 3)
+        rows.append([defence or "none", tables.seeds(groups[0]), *_success(groups), errs, accuracy, gap])
+    head = ["defence", "seeds", "durable, +0", "+50", "plain, +0", "+50", "nobody, +50"]
     return tables.table([*head, "accuracy without attack", "durable less that, points"], rows)
+
+
+def _flags(lines: Mapping[str, Sequence[Line]]) -> str:
+    """Say whom the one detector flagged."""
+    told = []
+    for variant, what in (
+        ("foolsgold", "durable"),
+        ("foolsgold-plain", "plain"),
+        ("foolsgold-clean", "nobody"),
+    ):
+        hits, alarms = (
+            tables.spread([reading.attacked_mean(line, each) for line in lines.get(variant, ())], 2)
+            for each in ("detected", "false_alarms")
+        )
+        told.append(f"{what}: {hits} of the attacker's rows, {alarms} of honest ones")
+    return f"FoolsGold alone judges clients. In rounds of the attack it flagged, {'; '.join(told)}."
+
+
+def _plain(variant: str) -> str:
+    return "plain" if variant == "main" else f"{variant}-plain"
+
+
+def _success(groups: Sequence[Sequence[Line]]) -> list[str]:
+    """Return success at departure and late, of one group after the other."""
+    return [
+        tables.spread([reading.after(line, later) for line in group], 3)
+        for group in groups
+        for later in (0, reading.LATE)
+    ]

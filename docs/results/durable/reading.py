@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from math import sqrt
 from statistics import fmean, stdev
 
 from ledger import Line
+from scipy.stats import t
 
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
-"""Student's t at 97.5 % by the number of seeds."""
+LAST = 10
+"""Rounds at the end of the comparison whose mean is less noisy than one of them."""
 LATE = 50
 """Rounds after departure at which attacks are compared."""
 
@@ -33,14 +35,36 @@ def lifespans(group: Sequence[Line]) -> str:
     return ", ".join(told)
 
 
-def gaps(group: Sequence[Line], clean: Sequence[Line]) -> list[float]:
-    """Return, seed by seed, the accuracy at the end less that of the clean run, in percentage points."""
-    known = {line["seed"]: line["series"]["accuracy"][-1] for line in clean}
-    return [
-        100 * (line["series"]["accuracy"][-1] - known[line["seed"]])
-        for line in group
-        if line["seed"] in known
-    ]
+def gaps(group: Sequence[Line], clean: Sequence[Line], later: int) -> list[float | None]:
+    """Return, seed by seed, accuracy so many rounds after departure less that of the clean run, in points.
+
+    None where either is not known; seeds without a clean run are left out.
+    """
+    known = {line["seed"]: line for line in clean}
+    found: list[float | None] = []
+    for line in group:
+        if line["seed"] not in known or (gone := line["end"].get("durability.departure")) is None:
+            continue
+        ours, theirs = (_at(each, "accuracy", int(gone) + later) for each in (line, known[line["seed"]]))
+        found.append(None if ours is None or theirs is None else 100 * (ours - theirs))
+    return found
+
+
+def _at(line: Line, name: str, number: int) -> float | None:
+    """Return the value of a series in a round; None where the federation did not get so far."""
+    values: Sequence[float | None] = line["series"].get(name, ())
+    return values[number] if number < len(values) else None
+
+
+def settled(line: Line) -> float | None:
+    """Return mean attack success over the last `LAST` rounds of those that are compared."""
+    gone = line["end"].get("durability.departure")
+    if gone is None:
+        return None
+    end = int(gone) + LATE
+    values = [_at(line, "asr", number) for number in range(end - LAST + 1, end + 1)]
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == LAST else None
 
 
 def attacked_mean(line: Line, name: str) -> float | None:
@@ -51,22 +75,29 @@ def attacked_mean(line: Line, name: str) -> float | None:
     return fmean(told) if told else None
 
 
-def difference(group: Sequence[Line], other: Sequence[Line], later: int = LATE) -> str:
-    """Return the mean difference in success, seed by seed, with its 95 % interval."""
-    known = {line["seed"]: after(line, later) for line in other}
-    pairs = [(after(line, later), known.get(line["seed"])) for line in group]
+def late(line: Line) -> float | None:
+    """Return attack success `LATE` rounds after departure."""
+    return after(line, LATE)
+
+
+def difference(
+    group: Sequence[Line], other: Sequence[Line], of: Callable[[Line], float | None] = late
+) -> str:
+    """Return the mean difference of a figure, seed by seed, with its 95 % interval: Student's t of pairs."""
+    known = {line["seed"]: of(line) for line in other}
+    pairs = [(of(line), known.get(line["seed"])) for line in group]
     found = [one - two for one, two in pairs if one is not None and two is not None]
     if len(found) < 2:
         return "-"
-    half = T_95[len(found)] * stdev(found) / sqrt(len(found))
-    return f"{fmean(found):+.3f} [{fmean(found) - half:+.3f}, {fmean(found) + half:+.3f}], {len(found)} seeds"
+    middle, half = fmean(found), t.ppf(0.975, len(found) - 1) * stdev(found) / sqrt(len(found))
+    return f"{middle:+.3f} [{middle - half:+.3f}, {middle + half:+.3f}], {len(found)} seeds"
 
 
 def curve(group: Sequence[Line], name: str) -> tuple[list[float], list[float], list[float]]:
     """Return least, mean and greatest value of a series by round."""
     columns = [
         [value for value in column if value is not None]
-        for column in zip(*(line["series"][name] for line in group), strict=False)
+        for column in zip_longest(*(line["series"][name] for line in group))
     ]
     filled = [column or [float("nan")] for column in columns]
     return [min(each) for each in filled], [fmean(each) for each in filled], [max(each) for each in filled]
