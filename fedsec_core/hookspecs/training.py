@@ -62,7 +62,8 @@ def attack_client(
     `train()` is what an honest client would send; `train(data=client.poisoned, extend=..., start=...,
     protected=True, steps=60)` changes what it likes: the data, an extension of its training (as
     `training_steps` gives), the state to start from (the base of the row stays), whether the
-    protections of honest clients act, and parameters of the trainer. Each call starts from the
+    protections of honest clients act, and parameters of the trainer (`epochs` also where it
+    counts in `steps`). Each call starts from the
     stores as the round began; only the last call's are kept. The answer is a complete update:
     `attrs.evolve` one from `train`, or `Update.zeros(broadcast)`. None: the client trains like the
     honest, on `client.poisoned` if the attack made that, and is then protected like all.
