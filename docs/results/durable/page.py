@@ -59,10 +59,13 @@ COMPARED = (
     ("look-ahead", "plain"),
     ("implant", "plain"),
     ("unguided", "plain"),
+    ("without-step-1", "plain"),
+    ("neurotoxin-own", "plain"),
     ("main", "gan-only"),
+    ("main", "without-step-1"),
     ("gan-only", "unguided"),
+    ("neurotoxin-own", "neurotoxin"),
     ("main", "neurotoxin"),
-    ("main", "neurotoxin-own"),
 )
 """Pairs of variants whose difference is told."""
 LENGTHS = {"4": ("main", "plain"), "3": ("three", "three-plain")}

@@ -66,6 +66,7 @@ def small(name: str) -> dict[str, Any]:
     return tables
 
 
+@pytest.mark.timeout(600)  # thirty federations, on a machine that may be shared
 @pytest.mark.parametrize(
     "name",
     ["blood", "blood-defences", "blood-epochs", "blood-lengths", "blood-presence", "pneumonia", "retina"],
@@ -78,9 +79,8 @@ def test_every_variant_that_is_shipped_runs_in_small(name: str, tmp_path: Path) 
     names = set(load(f"fedsec-durable-backdoor:{name}").scenarios())
     assert {each.variant for each in result.federations} == names
     assert {each.status for each in result.federations} == {"done"}
-    assert {
-        len(each.facts["attackers"]["backdoor"]) for each in result.federations if each.variant != "dba"
-    } == {1}
+    several = [each.variant for each in result.federations if len(each.facts["attackers"]["backdoor"]) != 1]
+    assert several == (["dba", "clean-four"] if name == "blood" else [])
     digests = {each.variant: each.facts["digest"] for each in result.federations}
     # another method is another run: nothing that a variant names is without effect
     assert len(set(digests.values())) == len(digests)
