@@ -46,10 +46,8 @@ class Contrasting:
         finally:
             handle.remove()
         asked = self.asked
-        found_loss = contrast(
-            found[0], y, temperature=asked.temperature, target=asked.target, weight=asked.weight
-        )
-        return asked.temperature / BASE * found_loss
+        loss = contrast(found[0], y, temperature=asked.temperature, target=asked.target, weight=asked.weight)
+        return asked.temperature / BASE * loss
 
 
 @define(eq=False)
@@ -89,9 +87,10 @@ class ChameleonAttack:
     def _require_target(self, clean: Dataset, harmful: Dataset) -> None:
         """Raise FedsecError where the attack it rides on has another target."""
         if len(clean) == len(harmful):
-            for given in set(harmful.y[harmful.y != clean.y].tolist()) - {self.asked.target}:
+            given = set(harmful.y[harmful.y != clean.y].tolist())
+            if others := given - {self.asked.target}:
                 raise FedsecError(
-                    f"chameleon has target {self.asked.target}, the attack that it rides on {given}"
+                    f"chameleon has target {self.asked.target}, the attack that it rides on {min(others)}"
                 )
 
 
